@@ -1,0 +1,1 @@
+//! Keys, setup and proofs.

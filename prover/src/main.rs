@@ -1,0 +1,3 @@
+//! The inferproof program.
+
+fn main() {}

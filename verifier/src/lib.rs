@@ -1,0 +1,1 @@
+//! Verifies proofs of inference.
