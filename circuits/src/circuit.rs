@@ -1,0 +1,230 @@
+//! The halo2 circuit: columns, three phases, and the one `synthesize`.
+//!
+//! Phase 1 commits every integer; then alpha, beta and theta are drawn. Phase 2 commits the lookup argument and the
+//! overhang; then v is drawn. Phase 3 commits the evaluations and the glue.
+
+use crate::assign::{Drawn, FixedTables, Witness, fixed_tables, phase_one, phase_three, phase_two};
+use crate::chips::columns::Columns;
+use crate::chips::{glue, horner, logup, max, requantize, tape};
+use crate::graph::Graph;
+use crate::params::CircuitParams;
+use crate::plan::{Evaluated, Plan};
+use halo2_proofs::circuit::{Layouter, Region, SimpleFloorPlanner, Value};
+use halo2_proofs::halo2curves::bn256::Fr;
+use halo2_proofs::plonk::{Advice, Challenge, Circuit, Column, ConstraintSystem, Error, Fixed};
+use std::sync::Arc;
+
+/// The circuit of one plan, with or without a witness.
+#[derive(Debug, Clone)]
+pub struct InferenceCircuit {
+    params: CircuitParams,
+    plan: Option<Arc<Plan>>,
+    fixed: Option<Arc<FixedTables>>,
+    assign_fixed: bool,
+    one: Option<Arc<Vec<Vec<Fr>>>>,
+}
+
+/// The fixed columns of a plan: made once for a model, shared by all proofs.
+#[derive(Debug, Clone)]
+pub struct Fixture {
+    plan: Arc<Plan>,
+    fixed: Arc<FixedTables>,
+}
+
+impl Fixture {
+    /// Computes the fixed columns.
+    #[must_use]
+    pub fn new(graph: &Graph, plan: Arc<Plan>) -> Self {
+        let fixed = Arc::new(fixed_tables(graph, &plan));
+        Self { plan, fixed }
+    }
+
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    #[cfg(any(test, feature = "test-dependencies"))]
+    pub(crate) fn fixed(&self) -> &Arc<FixedTables> {
+        &self.fixed
+    }
+
+    /// The circuit for key generation.
+    #[must_use]
+    pub fn keygen(&self) -> InferenceCircuit {
+        InferenceCircuit {
+            params: self.plan.params.clone(),
+            plan: Some(self.plan.clone()),
+            fixed: Some(self.fixed.clone()),
+            assign_fixed: true,
+            one: None,
+        }
+    }
+
+    /// The circuit for a proof. Fixed columns are in the proving key and are not assigned again.
+    #[must_use]
+    pub fn prove(&self, witness: &Witness) -> InferenceCircuit {
+        let one = phase_one(&self.plan, witness, &self.fixed);
+        InferenceCircuit { assign_fixed: false, one: Some(Arc::new(one)), ..self.keygen() }
+    }
+}
+
+/// Creates all columns and gates. `dropped` names lookups to leave out and is empty outside tests.
+pub(crate) fn configure(
+    meta: &mut ConstraintSystem<Fr>,
+    params: &CircuitParams,
+    dropped: &[String],
+) -> Columns {
+    let columns = Columns::configure(meta, params);
+    tape::configure(meta, params, &columns);
+    requantize::configure(meta, params, &columns);
+    max::configure(meta, params, &columns);
+    horner::configure(meta, params, &columns);
+    glue::configure(meta, params, &columns);
+    logup::configure(meta, params, &columns, dropped);
+    columns
+}
+
+/// Columns and the parameters that they were made for.
+#[derive(Debug, Clone)]
+pub struct Config {
+    columns: Columns,
+    params: CircuitParams,
+}
+
+impl Circuit<Fr> for InferenceCircuit {
+    type Config = Config;
+    type FloorPlanner = SimpleFloorPlanner;
+    type Params = CircuitParams;
+
+    fn without_witnesses(&self) -> Self {
+        Self { one: None, ..self.clone() }
+    }
+
+    fn params(&self) -> CircuitParams {
+        self.params.clone()
+    }
+
+    fn configure_with_params(meta: &mut ConstraintSystem<Fr>, params: CircuitParams) -> Config {
+        Config { columns: configure(meta, &params, &[]), params }
+    }
+
+    fn configure(meta: &mut ConstraintSystem<Fr>) -> Config {
+        Self::configure_with_params(meta, CircuitParams::default())
+    }
+
+    fn synthesize(&self, config: Config, mut layouter: impl Layouter<Fr>) -> Result<(), Error> {
+        layouter.assign_region(|| "network", |mut region| self.assign(&config, &mut region))
+    }
+}
+
+impl InferenceCircuit {
+    fn assign(&self, config: &Config, region: &mut Region<'_, Fr>) -> Result<(), Error> {
+        let (Some(plan), Some(fixed)) = (&self.plan, &self.fixed) else { return Err(Error::Synthesis) };
+        let columns = &config.columns;
+        if self.assign_fixed {
+            assign_fixed(&config.params, columns, fixed, region);
+            assign_copies(columns, fixed, region);
+        }
+        let Some(one) = &self.one else { return Ok(()) };
+        let small = columns.lanes.iter().flat_map(|l| l.all().collect::<Vec<_>>());
+        for (column, values) in small.chain([columns.multiplicity]).zip(one.iter()) {
+            assign_advice(region, column, values);
+        }
+        region.next_phase();
+        let c = &columns.challenges;
+        let drawn = (known(region, c.alpha), known(region, c.beta), known(region, c.theta));
+        let (Some(alpha), Some(beta), Some(theta)) = drawn else { return Ok(()) };
+        let two = phase_two(plan, fixed, one, &Drawn { alpha, beta, theta });
+        for (column, values) in columns.helpers.iter().zip(&two.helpers) {
+            assign_advice(region, *column, values);
+        }
+        assign_advice(region, columns.sum, &two.sum);
+        assign_advice(region, columns.overhang, &two.overhang);
+        region.next_phase();
+        let Some(v) = known(region, c.v) else { return Ok(()) };
+        let three = phase_three(plan, fixed, one, &two, alpha, v);
+        let third = [
+            (columns.value, &three.value),
+            (columns.accumulator, &three.accumulator),
+            (columns.k, &three.k),
+            (columns.x, &three.x),
+            (columns.g, &three.g),
+        ];
+        for (column, values) in third {
+            assign_advice(region, column, values);
+        }
+        Ok(())
+    }
+}
+
+/// A challenge, once it is drawn.
+fn known(region: &Region<'_, Fr>, challenge: Challenge) -> Option<Fr> {
+    let mut drawn = None;
+    region.get_challenge(challenge).map(|value| drawn = Some(value));
+    drawn
+}
+
+/// The only place where advice cells are assigned: each cell once, from the columns of [`crate::assign`].
+fn assign_advice(region: &mut Region<'_, Fr>, column: Column<Advice>, values: &[Fr]) {
+    for (row, value) in values.iter().enumerate() {
+        region.assign_advice(column, row, Value::known(*value));
+    }
+}
+
+/// Pairs every fixed column with its values.
+pub(crate) fn fixed_columns<'a>(
+    params: &CircuitParams,
+    columns: &Columns,
+    fixed: &'a FixedTables,
+) -> Vec<(Column<Fixed>, &'a [Fr])> {
+    let mut all: Vec<(Column<Fixed>, &[Fr])> = vec![
+        (columns.active, &fixed.active),
+        (columns.boundary, &fixed.boundary),
+        (columns.public, &fixed.public),
+        (columns.d1_minus_1, &fixed.d1_minus_1),
+        (columns.b, &fixed.b),
+        (columns.table_value, &fixed.table_value),
+        (columns.table_tag, &fixed.table_tag),
+        (columns.k_step, &fixed.k_step),
+        (columns.g_step, &fixed.g_step),
+        (columns.coef, &fixed.coef),
+    ];
+    if let Some(mixed) = columns.mixed {
+        all.extend([
+            (mixed.range, fixed.range.as_slice()),
+            (mixed.tag, &fixed.tag),
+            (mixed.slope, &fixed.slope),
+        ]);
+    }
+    all.extend(columns.zero.map(|c| (c, fixed.zero.as_slice())));
+    all.extend(columns.max.map(|c| (c, fixed.max.as_slice())));
+    debug_assert_eq!(params.tails.len(), fixed.tails.len());
+    for (list, values) in
+        [(&columns.tails, &fixed.tails), (&columns.steps, &fixed.steps), (&columns.weights, &fixed.weights)]
+    {
+        all.extend(list.iter().zip(values).map(|(c, v)| (*c, v.as_slice())));
+    }
+    all
+}
+
+fn assign_fixed(params: &CircuitParams, columns: &Columns, fixed: &FixedTables, region: &mut Region<'_, Fr>) {
+    for (column, values) in fixed_columns(params, columns, fixed) {
+        for (row, value) in values.iter().enumerate() {
+            region.assign_fixed(column, row, *value);
+        }
+    }
+}
+
+/// X copies the evaluation of its plane.
+fn assign_copies(columns: &Columns, fixed: &FixedTables, region: &mut Region<'_, Fr>) {
+    for &((of, from), to) in &fixed.copies {
+        let column = match of {
+            Evaluated::Value => columns.value,
+            Evaluated::Accumulator => columns.accumulator,
+        };
+        let cell = |column: Column<Advice>, row_offset| halo2_proofs::circuit::Cell { row_offset, column: column.into() };
+        region.constrain_equal(cell(column, from), cell(columns.x, to));
+    }
+}
