@@ -14,10 +14,11 @@ pub(crate) use glue::{GStep, KStep, Program};
 pub(crate) use identity::{Evaluated, Identity, Source};
 pub(crate) use lower::{Kind, Lowered};
 
-use crate::graph::{Graph, TensorId};
+use crate::graph::{Graph, Node, TensorId};
 use crate::ops::Op;
 use crate::params::CircuitParams;
 use crate::quant::{Affine, DIVISOR_SHIFT};
+use crate::tensor::DType;
 use identity::Point;
 use layout::Plane;
 use lower::Home;
@@ -345,17 +346,44 @@ fn clamp_limbs(bound: u64, bits: u32) -> u32 {
 
 /// Largest distance of an unclamped quotient from its clamp, over all operators.
 fn excess_bound(graph: &Graph) -> u64 {
-    graph.nodes.iter().map(|n| n.op.excess_bound()).max().unwrap_or(0)
+    let of = |node: &Node| match &node.op {
+        Op::Add(add) => {
+            let types: Vec<DType> = node.inputs.iter().map(|t| graph.tensor(*t).dtype).collect();
+            add.excess_bound(&types).unsigned_abs()
+        }
+        op => op.requantize().map_or(0, |r| r.excess_bound().unsigned_abs()),
+    };
+    graph.nodes.iter().map(of).max().unwrap_or(0)
 }
 
-/// Bits that `|m acc| + |B| + d (|t| + 1)` must stay under.
+/// Bits that `|m acc| + |B| + d` must stay under.
 const BOUND_BITS: u32 = 64;
+
+/// `|m acc| + |B| + d` over the reachable accumulators.
+fn magnitude_bound(op: &Op) -> u128 {
+    let of = |affine: &Affine, (low, high): (i64, i64)| {
+        let acc = low.unsigned_abs().max(high.unsigned_abs());
+        u128::from(affine.m.unsigned_abs()) * u128::from(acc)
+            + u128::from(affine.b.unsigned_abs())
+            + u128::from(affine.divisor().unsigned_abs())
+    };
+    match op {
+        // |x - z| <= 255 for each term.
+        Op::Add(add) => {
+            let sum: u128 = add.terms.iter().map(|t| u128::from(t.0.unsigned_abs()) * 255).sum();
+            sum + u128::from(add.b.unsigned_abs()) + u128::from(add.divisor().unsigned_abs())
+        }
+        op => op
+            .requantize()
+            .map_or(0, |r| r.channels.iter().map(|c| of(&c.affine, c.reachable)).max().unwrap_or(0)),
+    }
+}
 
 /// Every integer of a requantization stays far below the field's modulus.
 fn check_bounds(graph: &Graph, lowered: &Lowered) -> Result<(), PlanError> {
     for step in &lowered.steps {
         let node = &graph.nodes[step.node()];
-        let bits = 128 - node.op.magnitude_bound().leading_zeros();
+        let bits = u128::BITS - magnitude_bound(&node.op).leading_zeros();
         if bits > BOUND_BITS {
             return Err(PlanError::Bound { node: node.name.clone(), bits, limit: BOUND_BITS });
         }

@@ -115,11 +115,6 @@ pub(crate) fn configure(
     });
 }
 
-/// Denominators of one row, given values and tags: the fractions of each helper, and those of the running sum.
-pub(crate) fn row_fractions(beta: Fr, theta: Fr, entries: &[(Fr, Fr)]) -> Vec<Fr> {
-    entries.iter().map(|(value, tag)| beta + value + theta * tag).collect::<Vec<_>>()
-}
-
 /// Zero denominators occur with negligible probability; the honest prover then fails with an unsatisfied circuit.
 pub(crate) fn invert_all(values: &mut [Fr]) {
     let mut prefix = Vec::with_capacity(values.len());

@@ -15,7 +15,6 @@
 use super::columns::{Columns, LaneCells};
 use crate::params::CircuitParams;
 use crate::quant::DIVISOR_SHIFT;
-use ff::Field;
 use halo2_proofs::halo2curves::bn256::Fr;
 use halo2_proofs::plonk::{ConstraintSystem, Expression};
 
