@@ -9,7 +9,7 @@ mod witness;
 
 pub(crate) use fixed::{FixedTables, fixed_tables};
 pub(crate) use phases::{PhaseOne, PhaseThree, PhaseTwo, phase_one, phase_three, phase_two};
-pub use witness::{Fault, Witness, WitnessError};
+pub use witness::{Cells, Fault, Witness, WitnessError};
 
 use halo2_proofs::halo2curves::bn256::Fr;
 

@@ -1,5 +1,7 @@
 //! Checks a circuit without a proof: every gate on every row, every copy, with any cell changed.
 
+pub mod models;
+
 use crate::assign::{Drawn, PhaseOne, PhaseThree, PhaseTwo, phase_one, phase_three, phase_two};
 use crate::assign::{Fault, Witness, WitnessError};
 use crate::chips::columns::Columns;
