@@ -1,6 +1,6 @@
 //! Operators against vectors made by onnxruntime 1.31.1's own int8 kernels (`vectors/make.py`). Every output must be
 //! equal, except at the places that the operator itself lists as differing, where the listed value must be equal.
-#![allow(clippy::unwrap_used, reason = "test helpers")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "test helpers")]
 
 use inferproof_circuits::graph::TensorInfo;
 use inferproof_circuits::ops::{Add, AvgKind, AvgPool, Conv2d, Dense, MaxPool, Op, Window};
