@@ -180,6 +180,40 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 30, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Every pair: the listed runtime value or the proved one is the runtime's formula, and few pairs are listed.
+    #[test]
+    fn matches_definition_add(s_a in 0.001f32..0.2, s_b in 0.001f32..0.2, ratio in 0.4f32..1.5, z in -128i32..128) {
+        let a = TensorQuant { scale: s_a, zero_point: z, dtype: DType::I8 };
+        let b = TensorQuant { scale: s_b, ..I8 };
+        let y = TensorQuant { scale: (s_a + s_b) * ratio, ..I8 };
+        let add = Add::new(&a, &b, &y, -100, 127).unwrap();
+        let (r_a, r_b) = (a.scale / y.scale, b.scale / y.scale);
+        let mut excess = 0;
+        let fix = -3.0 - r_a.mul_add(z as f32, r_b * -3.0);
+        for (a, b) in (-128..128).flat_map(|a| (-128..128).map(move |b| (a, b))) {
+            let sum = (a as f32).mul_add(r_a, (b as f32).mul_add(r_b, fix));
+            #[allow(clippy::cast_possible_truncation, reason = "small")]
+            let runtime = (sum.round_ties_even() as i32).clamp(-100, 127);
+            let proved = add.apply(&[a, b]);
+            excess = excess.max((add.quotient(&[a, b]) - i64::from(proved)).abs());
+            prop_assert_eq!(add.runtime(&[a, b]), (proved != runtime).then_some(runtime));
+        }
+        prop_assert!(add.differing.len() < 100, "{}", add.differing.len());
+        prop_assert_eq!(add.excess_bound(&[DType::I8; 2]), excess);
+    }
+}
+
+/// Ratios 10/13: no pair lies near a step.
+#[test]
+fn a_sum_far_from_every_step_is_exact() {
+    let s = |scale| TensorQuant { scale, ..I8 };
+    let add = Add::new(&s(0.01), &s(0.01), &s(0.013), -128, 127).unwrap();
+    assert_eq!(add.differing, []);
+}
+
 fn info(name: &str, dims: &[usize], scale: f32) -> TensorInfo {
     let shape = Shape::new(dims.to_vec()).unwrap();
     TensorInfo {

@@ -224,14 +224,13 @@ pub(crate) fn best_offset(lows: &mut Vec<i64>, ups: &mut Vec<i64>, unit: i64, li
             cost: 0,
         });
     }
+    if disjoint(lows, ups, limit) {
+        return None;
+    }
     lows.retain(|l| *l > up);
     ups.retain(|u| *u < low);
     lows.sort_unstable_by(|a, b| b.cmp(a));
     ups.sort_unstable();
-    let disjoint = lows.iter().zip(ups.iter()).filter(|(l, u)| l > u).count();
-    if u64::try_from(disjoint).unwrap_or(u64::MAX) >= limit {
-        return None;
-    }
     let mut tried: Vec<i64> = lows.iter().chain(ups.iter()).copied().collect();
     tried.sort_unstable();
     tried.dedup();
@@ -243,6 +242,17 @@ pub(crate) fn best_offset(lows: &mut Vec<i64>, ups: &mut Vec<i64>, unit: i64, li
         })
         .min_by_key(|o| (o.cost, o.b))?;
     (best.cost < limit).then_some(best)
+}
+
+/// True when `limit` disjoint pairs of a low above an up exist, each of which costs at least one point.
+fn disjoint(lows: &mut [i64], ups: &mut [i64], limit: u64) -> bool {
+    let at = usize::try_from(limit.saturating_sub(1)).unwrap_or(usize::MAX);
+    if at >= lows.len() || at >= ups.len() {
+        return false;
+    }
+    let (_, low, _) = lows.select_nth_unstable_by(at, |a, b| b.cmp(a));
+    let (_, up, _) = ups.select_nth_unstable(at);
+    low > up
 }
 
 /// Points that offset `b` leaves apart; `lows` descending, `ups` ascending.
