@@ -11,7 +11,11 @@ const MAX_NAME: usize = 96;
 pub(crate) fn short(name: &str) -> String {
     let mut chars = name.chars();
     let head: String = chars.by_ref().take(MAX_NAME).collect();
-    if chars.next().is_some() { format!("{head}...") } else { head }
+    if chars.next().is_some() {
+        format!("{head}...")
+    } else {
+        head
+    }
 }
 
 /// A node of the file: operator type and name (its first output where it has no name).
@@ -85,7 +89,9 @@ pub enum ImportError {
         version: i64,
     },
     /// A tensor keeps its data in another file.
-    #[error("tensor `{tensor}` keeps its data in another file; save the model with its data inside (onnx.save with save_as_external_data=False)")]
+    #[error(
+        "tensor `{tensor}` keeps its data in another file; save the model with its data inside (onnx.save with save_as_external_data=False)"
+    )]
     ExternalData {
         /// Name of the tensor.
         tensor: String,
@@ -99,7 +105,9 @@ pub enum ImportError {
         what: &'static str,
     },
     /// A constant or an input has an element type that is not taken.
-    #[error("tensor `{tensor}` has the ONNX element type {code}; supported are float32, int8 and uint8 (and int32 for a bias, int64 for shapes)")]
+    #[error(
+        "tensor `{tensor}` has the ONNX element type {code}; supported are float32, int8 and uint8 (and int32 for a bias, int64 for shapes)"
+    )]
     ElementType {
         /// Name of the tensor.
         tensor: String,
@@ -127,13 +135,17 @@ pub enum ImportError {
         given: Vec<usize>,
     },
     /// An input is quantized twice with different parameters.
-    #[error("input `{input}` is quantized with two different scales or zero points; use one QuantizeLinear for it")]
+    #[error(
+        "input `{input}` is quantized with two different scales or zero points; use one QuantizeLinear for it"
+    )]
     InputQuantizedTwice {
         /// Name of the input.
         input: String,
     },
     /// A graph output that no supported chain makes.
-    #[error("output `{output}` {what}; end the graph in QuantizeLinear or DequantizeLinear, with Softmax, ArgMax or Reshape after it if wanted")]
+    #[error(
+        "output `{output}` {what}; end the graph in QuantizeLinear or DequantizeLinear, with Softmax, ArgMax or Reshape after it if wanted"
+    )]
     Output {
         /// Name of the output.
         output: String,
@@ -147,7 +159,9 @@ pub enum ImportError {
         name: String,
     },
     /// A node reads a value that nothing before it makes.
-    #[error("{at} reads `{input}`, which nothing before it makes; check the model with onnx.checker.check_model")]
+    #[error(
+        "{at} reads `{input}`, which nothing before it makes; check the model with onnx.checker.check_model"
+    )]
     Undefined {
         /// The node.
         at: NodeRef,
@@ -163,19 +177,25 @@ pub enum ImportError {
         what: &'static str,
     },
     /// If, Loop, Scan and whatever else holds a graph.
-    #[error("{at} holds a subgraph; control flow has no fixed circuit: export the model with it unrolled or removed (onnxsim can fold constant conditions)")]
+    #[error(
+        "{at} holds a subgraph; control flow has no fixed circuit: export the model with it unrolled or removed (onnxsim can fold constant conditions)"
+    )]
     Subgraph {
         /// The node.
         at: NodeRef,
     },
     /// Scales that depend on the data.
-    #[error("{at} quantizes dynamically: its scale depends on the data, which the circuit cannot fix; quantize statically with onnxruntime.quantization.quantize_static(quant_format=QuantFormat.QDQ) and a calibration set")]
+    #[error(
+        "{at} quantizes dynamically: its scale depends on the data, which the circuit cannot fix; quantize statically with onnxruntime.quantization.quantize_static(quant_format=QuantFormat.QDQ) and a calibration set"
+    )]
     Dynamic {
         /// The node.
         at: NodeRef,
     },
     /// An operator that computes on floats.
-    #[error("{at} computes on floats ({what}); quantize the whole model statically with onnxruntime.quantization.quantize_static(quant_format=QuantFormat.QDQ), and exclude no node")]
+    #[error(
+        "{at} computes on floats ({what}); quantize the whole model statically with onnxruntime.quantization.quantize_static(quant_format=QuantFormat.QDQ), and exclude no node"
+    )]
     Float {
         /// The node.
         at: NodeRef,
@@ -221,7 +241,9 @@ pub enum ImportError {
         value: f32,
     },
     /// A bias in other units than the accumulator's.
-    #[error("{at}: the bias of channel {channel} has scale {scale}, the accumulator {expected}; quantize the bias with x_scale * w_scale")]
+    #[error(
+        "{at}: the bias of channel {channel} has scale {scale}, the accumulator {expected}; quantize the bias with x_scale * w_scale"
+    )]
     BiasScale {
         /// The node.
         at: NodeRef,

@@ -64,13 +64,27 @@ pub fn load_with(bytes: &[u8], options: &LoadOptions) -> Result<Graph, ImportErr
     wire::check(bytes)?;
     let model = proto::Model::decode(bytes)?;
     let version = opset(&model)?;
-    let graph = model.graph.as_ref().ok_or(ImportError::Missing { what: "graph" })?;
+    let graph = model
+        .graph
+        .as_ref()
+        .ok_or(ImportError::Missing { what: "graph" })?;
     Importer::new(graph, version, options)?.run()
 }
 
 /// Version of the default operator set.
 fn opset(model: &proto::Model) -> Result<i64, ImportError> {
-    let set = model.opset_import.iter().find(|o| o.domain.is_empty() || o.domain == "ai.onnx");
-    let version = set.ok_or(ImportError::Missing { what: "opset_import of the default domain" })?.version;
-    if OPSETS.contains(&version) { Ok(version) } else { Err(ImportError::Opset { version }) }
+    let set = model
+        .opset_import
+        .iter()
+        .find(|o| o.domain.is_empty() || o.domain == "ai.onnx");
+    let version = set
+        .ok_or(ImportError::Missing {
+            what: "opset_import of the default domain",
+        })?
+        .version;
+    if OPSETS.contains(&version) {
+        Ok(version)
+    } else {
+        Err(ImportError::Opset { version })
+    }
 }

@@ -1,16 +1,20 @@
 //! Relu and Clip: they narrow the clamp of the QuantizeLinear after them. Quantization is monotone, so
 //! `Q(clip(x, a, b)) = clip(Q(x), Q(a), Q(b))` exactly.
 
+use super::ImportError;
 use super::importer::Importer;
 use super::node::NodeView;
 use super::value::{Base, Pending, Value};
-use super::ImportError;
 use std::rc::Rc;
 
 impl<'m> Importer<'m> {
     /// Relu and Clip.
     pub fn clamp(&mut self, node: &NodeView<'m>) -> Result<Value, ImportError> {
-        let (lo, hi) = if node.op() == "Relu" { (0.0, f32::INFINITY) } else { self.clip_bounds(node)? };
+        let (lo, hi) = if node.op() == "Relu" {
+            (0.0, f32::INFINITY)
+        } else {
+            self.clip_bounds(node)?
+        };
         if lo.is_nan() || hi.is_nan() {
             return Err(node.unsupported("a bound of the Clip is not a number"));
         }
@@ -29,7 +33,9 @@ impl<'m> Importer<'m> {
             },
             Value::Pending(p) => (*p).clone(),
             Value::Input(_) => return Err(node.float_operand("its operand is the float input of the graph")),
-            Value::Tail(_) => return Err(node.unsupported("it follows Softmax or ArgMax; end the graph there")),
+            Value::Tail(_) => {
+                return Err(node.unsupported("it follows Softmax or ArgMax; end the graph there"));
+            }
             _ => return Err(node.operand(0, "must be a dequantized activation")),
         };
         pending.lo = pending.lo.clamp(lo, hi);

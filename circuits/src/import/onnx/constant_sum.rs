@@ -28,7 +28,11 @@ impl ConstantSum {
     /// # Source
     /// onnxruntime, `MlasQLinearAdd`.
     fn runtime(&self, x: i32, constant: i32, lo: i32, hi: i32) -> i32 {
-        let (a, b) = if self.first { (&self.constant, &self.x) } else { (&self.x, &self.constant) };
+        let (a, b) = if self.first {
+            (&self.constant, &self.x)
+        } else {
+            (&self.x, &self.constant)
+        };
         let (q_a, q_b) = if self.first { (constant, x) } else { (x, constant) };
         let (r_a, r_b) = (a.scale / self.y.scale, b.scale / self.y.scale);
         let fix = float(self.y.zero_point) - r_a.mul_add(float(a.zero_point), r_b * float(b.zero_point));
@@ -56,8 +60,12 @@ impl ConstantSum {
             };
             fit_channel(index, &target)
         };
-        let channels: Vec<ChannelRequantize> =
-            self.values.iter().enumerate().map(channel).collect::<Result<_, _>>()?;
+        let channels: Vec<ChannelRequantize> = self
+            .values
+            .iter()
+            .enumerate()
+            .map(channel)
+            .collect::<Result<_, _>>()?;
         let count = channels.len();
         Ok(Conv2d {
             window,

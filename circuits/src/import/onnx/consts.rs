@@ -31,7 +31,10 @@ pub enum Data {
 impl Const {
     /// A list of int64.
     pub fn list(values: Vec<i64>) -> Self {
-        Self { dims: vec![values.len()], data: Data::I64(Rc::new(values)) }
+        Self {
+            dims: vec![values.len()],
+            data: Data::I64(Rc::new(values)),
+        }
     }
 
     /// Number of values.
@@ -62,7 +65,10 @@ impl Const {
 
     /// The same values in another shape of as many elements.
     pub fn with_dims(&self, dims: Vec<usize>) -> Self {
-        Self { dims, data: self.data.clone() }
+        Self {
+            dims,
+            data: self.data.clone(),
+        }
     }
 
     /// The values at `index`, with shape `dims`; `None` when an index is outside.
@@ -93,8 +99,14 @@ pub fn transposed(dims: &[usize], perm: &[usize]) -> Option<(Vec<usize>, Vec<usi
     for axis in (1..dims.len()).rev() {
         strides[axis - 1] = strides[axis].checked_mul(dims[axis])?;
     }
-    let out_dims: Vec<usize> = perm.iter().map(|p| dims.get(*p).copied()).collect::<Option<_>>()?;
-    let out_strides: Vec<usize> = perm.iter().map(|p| strides.get(*p).copied()).collect::<Option<_>>()?;
+    let out_dims: Vec<usize> = perm
+        .iter()
+        .map(|p| dims.get(*p).copied())
+        .collect::<Option<_>>()?;
+    let out_strides: Vec<usize> = perm
+        .iter()
+        .map(|p| strides.get(*p).copied())
+        .collect::<Option<_>>()?;
     let count = out_dims.iter().try_fold(1usize, |n, d| n.checked_mul(*d))?;
     let mut index = Vec::with_capacity(count.min(MAX_ELEMENTS));
     let mut position = vec![0usize; out_dims.len()];
@@ -122,8 +134,15 @@ pub fn is_bounded(dims: &[usize]) -> bool {
 /// # Errors
 /// [`ImportError::ExternalData`], [`ImportError::ElementType`], [`ImportError::TensorData`].
 pub fn decode(tensor: &proto::Tensor, fallback: &str) -> Result<Const, ImportError> {
-    let name = if tensor.name.is_empty() { fallback } else { &tensor.name };
-    let bad = |what| ImportError::TensorData { tensor: short(name), what };
+    let name = if tensor.name.is_empty() {
+        fallback
+    } else {
+        &tensor.name
+    };
+    let bad = |what| ImportError::TensorData {
+        tensor: short(name),
+        what,
+    };
     if tensor.data_location != 0 || !tensor.external_data.is_empty() {
         return Err(ImportError::ExternalData { tensor: short(name) });
     }
@@ -140,16 +159,33 @@ pub fn decode(tensor: &proto::Tensor, fallback: &str) -> Result<Const, ImportErr
     }
     let count = dims.iter().product();
     let data = match tensor.data_type {
-        1 => Data::F32(Rc::new(read(tensor, &tensor.float_data, count, f32::from_le_bytes).map_err(bad)?)),
-        6 => Data::I32(Rc::new(read(tensor, &tensor.int32_data, count, i32::from_le_bytes).map_err(bad)?)),
-        7 => Data::I64(Rc::new(read(tensor, &tensor.int64_data, count, i64::from_le_bytes).map_err(bad)?)),
-        2 => Data::Q8(DType::U8, Rc::new(read_bytes(tensor, count, |[b]| i32::from(b)).map_err(bad)?)),
-        3 => Data::Q8(DType::I8, Rc::new(read_bytes(tensor, count, |b| i32::from(i8::from_le_bytes(b))).map_err(bad)?)),
+        1 => Data::F32(Rc::new(
+            read(tensor, &tensor.float_data, count, f32::from_le_bytes).map_err(bad)?,
+        )),
+        6 => Data::I32(Rc::new(
+            read(tensor, &tensor.int32_data, count, i32::from_le_bytes).map_err(bad)?,
+        )),
+        7 => Data::I64(Rc::new(
+            read(tensor, &tensor.int64_data, count, i64::from_le_bytes).map_err(bad)?,
+        )),
+        2 => Data::Q8(
+            DType::U8,
+            Rc::new(read_bytes(tensor, count, |[b]| i32::from(b)).map_err(bad)?),
+        ),
+        3 => Data::Q8(
+            DType::I8,
+            Rc::new(read_bytes(tensor, count, |b| i32::from(i8::from_le_bytes(b))).map_err(bad)?),
+        ),
         9 => {
             let flags = read_bytes(tensor, count, |[b]| i32::from(b != 0)).map_err(bad)?;
             Data::I64(Rc::new(flags.into_iter().map(|b| i64::from(b != 0)).collect()))
         }
-        code => return Err(ImportError::ElementType { tensor: short(name), code }),
+        code => {
+            return Err(ImportError::ElementType {
+                tensor: short(name),
+                code,
+            });
+        }
     };
     if let Data::Q8(dtype, values) = &data
         && values.iter().any(|v| *v < dtype.min() || *v > dtype.max())

@@ -1,12 +1,12 @@
 //! Constant folding: Constant nodes, and the chains of Shape, Gather, Slice, Concat, Cast and arithmetic with
 //! which exporters compute shapes. With the batch fixed to 1 every shape is a constant.
 
+use super::ImportError;
 use super::consts::{self, Const, Data};
 use super::importer::Importer;
 use super::node::{NodeView, normalize_axis};
 use super::value::Value;
 use super::view::dims_as_ints;
-use super::ImportError;
 use crate::tensor::MAX_RANK;
 use std::rc::Rc;
 
@@ -31,11 +31,17 @@ impl<'m> Importer<'m> {
                 return self.apply_move(node, value, &what).map(Some);
             }
             "Gather" | "Concat" | "Slice" | "Cast" | "Add" | "Sub" | "Mul" | "Div" => {
-                let Some(operands) = self.const_operands(node)? else { return Ok(None) };
+                let Some(operands) = self.const_operands(node)? else {
+                    return Ok(None);
+                };
                 match fold_ints(node, &operands) {
                     Some(result) => result,
                     None if matches!(node.op(), "Add" | "Sub" | "Mul" | "Div") => return Ok(None),
-                    None => return Err(node.unsupported("this computation on constants is not folded; simplify the model (onnxsim)")),
+                    None => {
+                        return Err(node.unsupported(
+                            "this computation on constants is not folded; simplify the model (onnxsim)",
+                        ));
+                    }
                 }
             }
             _ => return Ok(None),
@@ -75,13 +81,23 @@ fn constant(node: &NodeView<'_>) -> Result<Const, ImportError> {
     }
     let attribute = node.proto.attribute.first();
     match attribute.map(|a| (a.name.as_str(), a)) {
-        Some(("value_int", a)) => Ok(Const { dims: Vec::new(), data: Data::I64(Rc::new(vec![a.i])) }),
+        Some(("value_int", a)) => Ok(Const {
+            dims: Vec::new(),
+            data: Data::I64(Rc::new(vec![a.i])),
+        }),
         Some(("value_ints", a)) => Ok(Const::list(a.ints.clone())),
-        Some(("value_float", a)) => Ok(Const { dims: Vec::new(), data: Data::F32(Rc::new(vec![a.f])) }),
-        Some(("value_floats", a)) => {
-            Ok(Const { dims: vec![a.floats.len()], data: Data::F32(Rc::new(a.floats.clone())) })
+        Some(("value_float", a)) => Ok(Const {
+            dims: Vec::new(),
+            data: Data::F32(Rc::new(vec![a.f])),
+        }),
+        Some(("value_floats", a)) => Ok(Const {
+            dims: vec![a.floats.len()],
+            data: Data::F32(Rc::new(a.floats.clone())),
+        }),
+        _ => {
+            Err(node
+                .unsupported("its value is neither a dense tensor nor numbers; store it as an initializer"))
         }
-        _ => Err(node.unsupported("its value is neither a dense tensor nor numbers; store it as an initializer")),
     }
 }
 
@@ -104,21 +120,33 @@ fn cast(c: &Const, to: i64) -> Option<Const> {
         (7, Data::F32(v)) => Data::I64(Rc::new(v.iter().map(|x| whole(*x)).collect::<Option<_>>()?)),
         (7, _) => Data::I64(Rc::new(c.ints()?)),
         (6, Data::F32(_)) => return None,
-        (6, _) => {
-            Data::I32(Rc::new(c.ints()?.into_iter().map(|x| i32::try_from(x).ok()).collect::<Option<_>>()?))
-        }
+        (6, _) => Data::I32(Rc::new(
+            c.ints()?
+                .into_iter()
+                .map(|x| i32::try_from(x).ok())
+                .collect::<Option<_>>()?,
+        )),
         _ => return None,
     };
-    Some(Const { dims: c.dims.clone(), data })
+    Some(Const {
+        dims: c.dims.clone(),
+        data,
+    })
 }
 
-#[allow(clippy::cast_precision_loss, reason = "Cast to float32 rounds to nearest, as `as` does")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "Cast to float32 rounds to nearest, as `as` does"
+)]
 fn float(x: i64) -> f32 {
     x as f32
 }
 
 /// A float as int64, cut towards zero; `None` outside the exact range.
-#[allow(clippy::cast_possible_truncation, reason = "cut towards zero is what Cast does; the range is checked")]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "cut towards zero is what Cast does; the range is checked"
+)]
 fn whole(x: f32) -> Option<i64> {
     (x.abs() < 9.0e18).then_some(x as i64)
 }
@@ -128,8 +156,11 @@ fn gather(data: &Const, indices: &Const, axis: i64) -> Option<Const> {
     let length = *data.dims.get(axis)?;
     let inner: usize = data.dims.iter().skip(axis + 1).product();
     let outer: usize = data.dims.iter().take(axis).product();
-    let picks: Vec<usize> =
-        indices.ints()?.into_iter().map(|i| normalize_axis(i, length)).collect::<Option<_>>()?;
+    let picks: Vec<usize> = indices
+        .ints()?
+        .into_iter()
+        .map(|i| normalize_axis(i, length))
+        .collect::<Option<_>>()?;
     let count = outer.checked_mul(picks.len())?.checked_mul(inner)?;
     if count > MAX_SHAPE_VALUES {
         return None;
@@ -144,7 +175,9 @@ fn gather(data: &Const, indices: &Const, axis: i64) -> Option<Const> {
     let mut dims = data.dims.get(..axis)?.to_vec();
     dims.extend(&indices.dims);
     dims.extend(data.dims.get(axis + 1..)?);
-    (dims.len() <= MAX_RANK).then(|| data.pick(dims, &index)).flatten()
+    (dims.len() <= MAX_RANK)
+        .then(|| data.pick(dims, &index))
+        .flatten()
 }
 
 /// Concatenation of lists of integers.
@@ -215,5 +248,8 @@ fn arithmetic(op: &str, a: &Const, b: &Const) -> Option<Const> {
             }
         })
         .collect();
-    Some(Const { dims, data: Data::I64(Rc::new(values?)) })
+    Some(Const {
+        dims,
+        data: Data::I64(Rc::new(values?)),
+    })
 }

@@ -32,11 +32,7 @@ pub struct Importer<'m> {
 
 impl<'m> Importer<'m> {
     /// Reads the inputs and initializers.
-    pub fn new(
-        graph: &'m proto::Graph,
-        opset: i64,
-        options: &LoadOptions,
-    ) -> Result<Self, ImportError> {
+    pub fn new(graph: &'m proto::Graph, opset: i64, options: &LoadOptions) -> Result<Self, ImportError> {
         let mut importer = Self {
             graph,
             opset,
@@ -49,7 +45,9 @@ impl<'m> Importer<'m> {
         };
         for tensor in &graph.initializer {
             if importer.initializers.insert(&tensor.name, tensor).is_some() {
-                return Err(ImportError::Duplicate { name: short(&tensor.name) });
+                return Err(ImportError::Duplicate {
+                    name: short(&tensor.name),
+                });
             }
         }
         for (index, input) in graph.input.iter().enumerate() {
@@ -74,13 +72,25 @@ impl<'m> Importer<'m> {
             advice,
         };
         let tensor = tensor.ok_or_else(|| unknown(0, "not a tensor", "only tensors are supported"))?;
-        let shape = tensor.shape.as_ref().ok_or_else(|| unknown(0, "not declared", ADVICE_DYNAMIC))?;
+        let shape = tensor
+            .shape
+            .as_ref()
+            .ok_or_else(|| unknown(0, "not declared", ADVICE_DYNAMIC))?;
         let shape = input_shape(&info.name, shape, options)?;
         let value = match tensor.elem_type {
-            1 => Value::Input(FloatInput { input: index, base: shape, steps: Vec::new() }),
+            1 => Value::Input(FloatInput {
+                input: index,
+                base: shape,
+                steps: Vec::new(),
+            }),
             2 => self.int_input(&info.name, shape, DType::U8)?,
             3 => self.int_input(&info.name, shape, DType::I8)?,
-            code => return Err(ImportError::ElementType { tensor: short(&info.name), code }),
+            code => {
+                return Err(ImportError::ElementType {
+                    tensor: short(&info.name),
+                    code,
+                });
+            }
         };
         self.define(&info.name, value)
     }
@@ -100,11 +110,18 @@ impl<'m> Importer<'m> {
     pub fn run(mut self) -> Result<Graph, ImportError> {
         let needed = needed_nodes(self.graph);
         for (proto, needed) in self.graph.node.iter().zip(needed) {
-            let node = NodeView { proto, opset: self.opset };
+            let node = NodeView {
+                proto,
+                opset: self.opset,
+            };
             if !needed {
                 continue;
             }
-            if proto.attribute.iter().any(|a| a.g.is_some() || !a.graphs.is_empty()) {
+            if proto
+                .attribute
+                .iter()
+                .any(|a| a.g.is_some() || !a.graphs.is_empty())
+            {
                 return Err(ImportError::Subgraph { at: node.at() });
             }
             let value = self.node(&node)?;
@@ -129,13 +146,19 @@ impl<'m> Importer<'m> {
     }
 
     fn output(&mut self, name: &'m str) -> Result<(), ImportError> {
-        let refuse = |what| ImportError::Output { output: short(name), what };
+        let refuse = |what| ImportError::Output {
+            output: short(name),
+            what,
+        };
         let (tensor, tail) = match self.values.get(name) {
             Some(Value::Int(v)) => (v.tensor, Vec::new()),
             Some(Value::Real(v)) => (v.tensor, vec![dequantize(v.quant.scale, v.quant.zero_point)]),
             Some(Value::Tail(v)) => (v.tensor, v.ops.clone()),
             Some(Value::Pending(p)) => {
-                return Err(ImportError::Float { at: p.at.clone(), what: "its result is an output of the graph and is not quantized" });
+                return Err(ImportError::Float {
+                    at: p.at.clone(),
+                    what: "its result is an output of the graph and is not quantized",
+                });
             }
             Some(Value::Input(_)) => return Err(refuse("is an input of the graph")),
             Some(Value::Const(_) | Value::QuantConst(_)) => return Err(refuse("is a constant")),
@@ -147,12 +170,17 @@ impl<'m> Importer<'m> {
 
     /// The value of input `index` of a node; `None` when the input is left out.
     pub fn optional(&mut self, node: &NodeView<'m>, index: usize) -> Result<Option<Value>, ImportError> {
-        let Some(name) = node.input(index) else { return Ok(None) };
+        let Some(name) = node.input(index) else {
+            return Ok(None);
+        };
         if let Some(value) = self.values.get(name) {
             return Ok(Some(value.clone()));
         }
         let Some(tensor) = self.initializers.get(name) else {
-            return Err(ImportError::Undefined { at: node.at(), input: short(name) });
+            return Err(ImportError::Undefined {
+                at: node.at(),
+                input: short(name),
+            });
         };
         let value = Value::Const(consts::decode(tensor, name)?);
         self.values.insert(name, value.clone());
@@ -161,7 +189,10 @@ impl<'m> Importer<'m> {
 
     /// The value of input `index` of a node.
     pub fn value(&mut self, node: &NodeView<'m>, index: usize) -> Result<Value, ImportError> {
-        self.optional(node, index)?.ok_or_else(|| ImportError::Lacks { at: node.at(), what: "an input" })
+        self.optional(node, index)?.ok_or_else(|| ImportError::Lacks {
+            at: node.at(),
+            what: "an input",
+        })
     }
 
     /// Input `index` of a node when it is a constant.
@@ -182,7 +213,10 @@ impl<'m> Importer<'m> {
     pub fn count_folded(&mut self, count: usize) -> Result<(), ImportError> {
         self.folded = self.folded.saturating_add(count);
         if self.folded > MAX_FOLDED {
-            return Err(ImportError::TooMany { what: "values in folded constants", limit: MAX_FOLDED });
+            return Err(ImportError::TooMany {
+                what: "values in folded constants",
+                limit: MAX_FOLDED,
+            });
         }
         Ok(())
     }
@@ -276,26 +310,49 @@ pub fn dequantize(scale: f32, zero_point: i32) -> TailOp {
 
 /// The shape of an input, its open batch dimension set to 1 or all dimensions as the caller says.
 fn input_shape(name: &str, shape: &proto::TensorShape, options: &LoadOptions) -> Result<Shape, ImportError> {
-    let fixed = |d: &proto::Dimension| d.dim_value.filter(|v| *v > 0).and_then(|v| usize::try_from(v).ok());
+    let fixed = |d: &proto::Dimension| {
+        d.dim_value
+            .filter(|v| *v > 0)
+            .and_then(|v| usize::try_from(v).ok())
+    };
     if let Some(given) = options.input_shapes.get(name) {
         let fits = given.dims().len() == shape.dim.len()
-            && given.dims().iter().zip(&shape.dim).all(|(g, d)| fixed(d).is_none_or(|f| f == *g));
+            && given
+                .dims()
+                .iter()
+                .zip(&shape.dim)
+                .all(|(g, d)| fixed(d).is_none_or(|f| f == *g));
         if fits {
             return Ok(given.clone());
         }
-        return Err(ImportError::GivenShape { input: short(name), given: given.dims().to_vec() });
+        return Err(ImportError::GivenShape {
+            input: short(name),
+            given: given.dims().to_vec(),
+        });
     }
-    let refuse = |axis, found, advice| ImportError::Dimension { input: short(name), axis, found, advice };
+    let refuse = |axis, found, advice| ImportError::Dimension {
+        input: short(name),
+        axis,
+        found,
+        advice,
+    };
     let mut dims = Vec::with_capacity(shape.dim.len().min(crate::tensor::MAX_RANK));
     for (axis, dim) in shape.dim.iter().enumerate() {
         match (fixed(dim), axis) {
             (Some(value), 0) if value != 1 && shape.dim.len() > 1 => {
-                return Err(refuse(0, value.to_string(), "one inference is proved at a time: export the model with batch 1 or an open batch"));
+                return Err(refuse(
+                    0,
+                    value.to_string(),
+                    "one inference is proved at a time: export the model with batch 1 or an open batch",
+                ));
             }
             (Some(value), _) => dims.push(value),
             (None, 0) => dims.push(1),
             (None, _) => {
-                let found = dim.dim_param.as_deref().map_or_else(|| "open".to_owned(), |p| format!("open (`{}`)", short(p)));
+                let found = dim
+                    .dim_param
+                    .as_deref()
+                    .map_or_else(|| "open".to_owned(), |p| format!("open (`{}`)", short(p)));
                 return Err(refuse(axis, found, ADVICE_DYNAMIC));
             }
         }
@@ -308,7 +365,11 @@ fn needed_nodes(graph: &proto::Graph) -> Vec<bool> {
     let mut names: HashSet<&str> = graph.output.iter().map(|o| o.name.as_str()).collect();
     let mut needed = vec![false; graph.node.len()];
     for (node, flag) in graph.node.iter().zip(&mut needed).rev() {
-        if node.output.iter().any(|o| !o.is_empty() && names.contains(o.as_str())) {
+        if node
+            .output
+            .iter()
+            .any(|o| !o.is_empty() && names.contains(o.as_str()))
+        {
             *flag = true;
             names.extend(node.input.iter().map(String::as_str));
         }

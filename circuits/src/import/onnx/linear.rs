@@ -49,15 +49,30 @@ impl<'m> Importer<'m> {
         if weights.scales.len() > 1 && weights.axis != 0 {
             return Err(node.operand(1, "must be quantized along its output channels (axis 0)"));
         }
-        if node.ints("kernel_shape").is_some_and(|k| !k.iter().map(|v| usize::try_from(*v).ok()).eq(taps.iter().map(|t| Some(*t)))) {
+        if node.ints("kernel_shape").is_some_and(|k| {
+            !k.iter()
+                .map(|v| usize::try_from(*v).ok())
+                .eq(taps.iter().map(|t| Some(*t)))
+        }) {
             return Err(node.bad_attribute("kernel_shape", "must be the shape of the weights"));
         }
         let window = planes.window(node, taps, false)?;
         let mut dims = vec![1, c_out];
         dims.extend(planes.output_dims(&window));
         let shape = node.shape(dims)?;
-        let kind = LinearKind::Conv { window, c_in: planes.channels, c_out, groups };
-        let mut linear = Linear { kind, x, weights, bias: Vec::new(), alpha: 1.0 };
+        let kind = LinearKind::Conv {
+            window,
+            c_in: planes.channels,
+            c_out,
+            groups,
+        };
+        let mut linear = Linear {
+            kind,
+            x,
+            weights,
+            bias: Vec::new(),
+            alpha: 1.0,
+        };
         if let Some(bias) = bias {
             linear.bias = bias_of(node, index, &linear, &bias)?;
         }
@@ -114,10 +129,15 @@ impl<'m> Importer<'m> {
         index: usize,
     ) -> Result<Value, ImportError> {
         let w = weights.ints.dims.as_slice();
-        let [k, n] = *w else { return Err(node.shapes("the weights must be a matrix", w)) };
+        let [k, n] = *w else {
+            return Err(node.shapes("the weights must be a matrix", w));
+        };
         let dims = x.shape.dims();
         let Some((last, leading)) = dims.split_last().filter(|(last, _)| **last == k) else {
-            return Err(node.shapes("the last dimension of the input must be the first of the weights", dims));
+            return Err(node.shapes(
+                "the last dimension of the input must be the first of the weights",
+                dims,
+            ));
         };
         if weights.scales.len() > 1 && weights.axis != 1 {
             return Err(node.operand(1, "must be quantized along its output columns"));
@@ -129,7 +149,13 @@ impl<'m> Importer<'m> {
         let rows = leading.iter().product();
         let shape = node.shape(leading.iter().copied().chain([n]).collect())?;
         let kind = LinearKind::Dense { rows, k: *last, n };
-        let mut linear = Linear { kind, x, weights, bias: Vec::new(), alpha };
+        let mut linear = Linear {
+            kind,
+            x,
+            weights,
+            bias: Vec::new(),
+            alpha,
+        };
         if let Some(bias) = bias {
             linear.bias = bias_of(node, index, &linear, &bias)?;
         }
@@ -148,7 +174,10 @@ impl<'m> Importer<'m> {
             Value::QuantConst(q) if q.wide => Err(node.operand(index, "must be int8 or uint8 weights")),
             Value::QuantConst(q) => Ok(q),
             Value::Const(_) => Err(node.float_operand("its weights are float")),
-            _ => Err(node.operand(index, "must be a constant: products of two activations are not supported")),
+            _ => Err(node.operand(
+                index,
+                "must be a constant: products of two activations are not supported",
+            )),
         }
     }
 }
@@ -158,19 +187,22 @@ pub fn real(node: &NodeView<'_>, index: usize, value: Value) -> Result<Real, Imp
     match value {
         Value::Real(x) => Ok(x),
         Value::Input(_) => Err(node.float_operand("its operand is the float input of the graph")),
-        Value::Pending(_) => Err(node.float_operand("its operand is a float result without QuantizeLinear and DequantizeLinear")),
-        Value::Tail(_) => Err(node.unsupported("it follows Softmax or ArgMax; these are supported only at the end of the graph")),
-        Value::Const(_) | Value::QuantConst(_) => Err(node.operand(index, "is a constant; compute the node when exporting (constant folding)")),
+        Value::Pending(_) => {
+            Err(node
+                .float_operand("its operand is a float result without QuantizeLinear and DequantizeLinear"))
+        }
+        Value::Tail(_) => Err(node
+            .unsupported("it follows Softmax or ArgMax; these are supported only at the end of the graph")),
+        Value::Const(_) | Value::QuantConst(_) => Err(node.operand(
+            index,
+            "is a constant; compute the node when exporting (constant folding)",
+        )),
         Value::Int(_) => Err(node.operand(index, "must be dequantized first (DequantizeLinear)")),
     }
 }
 
 /// A result that waits for its QuantizeLinear.
-pub fn pending(
-    node: &NodeView<'_>,
-    base: Base,
-    shape: crate::tensor::Shape,
-) -> Result<Value, ImportError> {
+pub fn pending(node: &NodeView<'_>, base: Base, shape: crate::tensor::Shape) -> Result<Value, ImportError> {
     Ok(Value::Pending(Rc::new(Pending {
         base: Rc::new(base),
         at: node.at(),
@@ -196,7 +228,13 @@ pub fn bias_of(
     if !along_last || !(count == channels || count == 1) {
         return Err(node.shapes("the bias must have one value for each output channel", dims));
     }
-    let spread = |values: Vec<i64>| if count == 1 { vec![values.first().copied().unwrap_or(0); channels] } else { values };
+    let spread = |values: Vec<i64>| {
+        if count == 1 {
+            vec![values.first().copied().unwrap_or(0); channels]
+        } else {
+            values
+        }
+    };
     match bias {
         Value::QuantConst(q) if q.wide => {
             let ints = q.ints.ints().unwrap_or_default();
@@ -228,7 +266,10 @@ fn float_bias(bias: f32, scale: f32) -> Option<i64> {
     fits.then(|| whole(units))
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "a whole number that the caller has found to fit int32")]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "a whole number that the caller has found to fit int32"
+)]
 fn whole(x: f64) -> i64 {
     x as i64
 }
@@ -237,7 +278,12 @@ fn check_bias_scale(node: &NodeView<'_>, linear: &Linear, bias: &QuantConst) -> 
     for channel in 0..linear.kind.channels() {
         let (scale, expected) = (bias.scale(channel), linear.accumulator_scale(channel));
         if (scale - expected).abs() > BIAS_SCALE_TOLERANCE * expected {
-            return Err(ImportError::BiasScale { at: node.at(), channel, scale, expected });
+            return Err(ImportError::BiasScale {
+                at: node.at(),
+                channel,
+                scale,
+                expected,
+            });
         }
     }
     Ok(())
@@ -257,9 +303,20 @@ impl Planes {
     /// Reads the shape of a convolution's or pool's input.
     pub fn of(node: &NodeView<'_>, dims: &[usize]) -> Result<Self, ImportError> {
         match *dims {
-            [1, channels, width] => Ok(Self { channels, input: (1, width), rank: 1 }),
-            [1, channels, height, width] => Ok(Self { channels, input: (height, width), rank: 2 }),
-            _ => Err(node.shapes("the input must be [1, channels, width] or [1, channels, height, width]", dims)),
+            [1, channels, width] => Ok(Self {
+                channels,
+                input: (1, width),
+                rank: 1,
+            }),
+            [1, channels, height, width] => Ok(Self {
+                channels,
+                input: (height, width),
+                rank: 2,
+            }),
+            _ => Err(node.shapes(
+                "the input must be [1, channels, width] or [1, channels, height, width]",
+                dims,
+            )),
         }
     }
 
@@ -276,14 +333,25 @@ impl Planes {
     pub fn window(&self, node: &NodeView<'_>, kernel: &[usize], ceil: bool) -> Result<Window, ImportError> {
         let stride = node.sizes("strides", self.rank, 1)?;
         let dilation = node.sizes("dilations", self.rank, 1)?;
-        let input = if self.rank == 1 { vec![self.input.1] } else { vec![self.input.0, self.input.1] };
+        let input = if self.rank == 1 {
+            vec![self.input.1]
+        } else {
+            vec![self.input.0, self.input.1]
+        };
         let axes: Vec<Axis> = (0..self.rank)
-            .map(|a| Axis { input: input[a], kernel: kernel[a], stride: stride[a], dilation: dilation[a] })
+            .map(|a| Axis {
+                input: input[a],
+                kernel: kernel[a],
+                stride: stride[a],
+                dilation: dilation[a],
+            })
             .collect();
         let mut pads = self.pads(node, &axes)?;
         if ceil {
             for (axis, pad) in axes.iter().zip(&mut pads) {
-                pad.1 = axis.ceil_pad(*pad).ok_or_else(|| node.shapes("the window must fit the padded input", &input))?;
+                pad.1 = axis
+                    .ceil_pad(*pad)
+                    .ok_or_else(|| node.shapes("the window must fit the padded input", &input))?;
             }
         }
         let begin: Vec<usize> = pads.iter().map(|p| p.0).collect();
@@ -296,7 +364,10 @@ impl Planes {
             Self::pair(&begin, 0),
             Self::pair(&end, 0),
         )
-        .map_err(|source| ImportError::Op { at: node.at(), source })
+        .map_err(|source| ImportError::Op {
+            at: node.at(),
+            source,
+        })
     }
 
     /// Padding before and after, for each spatial axis.
@@ -321,7 +392,11 @@ impl Planes {
 
     /// The spatial dimensions after a window.
     pub fn output_dims(&self, window: &Window) -> Vec<usize> {
-        if self.rank == 1 { vec![window.output.1] } else { vec![window.output.0, window.output.1] }
+        if self.rank == 1 {
+            vec![window.output.1]
+        } else {
+            vec![window.output.0, window.output.1]
+        }
     }
 }
 
@@ -336,13 +411,22 @@ struct Axis {
 impl Axis {
     /// Input positions that the window covers.
     fn extent(&self) -> Option<usize> {
-        self.kernel.checked_sub(1)?.checked_mul(self.dilation)?.checked_add(1)
+        self.kernel
+            .checked_sub(1)?
+            .checked_mul(self.dilation)?
+            .checked_add(1)
     }
 
     /// SAME padding: as many outputs as `ceil(input / stride)`.
     fn same_pad(&self, upper: bool) -> Option<(usize, usize)> {
-        let output = self.input.checked_add(self.stride.checked_sub(1)?)?.checked_div(self.stride)?;
-        let covered = output.checked_sub(1)?.checked_mul(self.stride)?.checked_add(self.extent()?)?;
+        let output = self
+            .input
+            .checked_add(self.stride.checked_sub(1)?)?
+            .checked_div(self.stride)?;
+        let covered = output
+            .checked_sub(1)?
+            .checked_mul(self.stride)?
+            .checked_add(self.extent()?)?;
         let total = covered.saturating_sub(self.input);
         let (small, large) = (total / 2, total - total / 2);
         Some(if upper { (small, large) } else { (large, small) })
@@ -352,10 +436,17 @@ impl Axis {
     fn ceil_pad(&self, (begin, end): (usize, usize)) -> Option<usize> {
         let start = self.input.checked_add(begin)?;
         let span = start.checked_add(end)?.checked_sub(self.extent()?)?;
-        let mut steps = span.checked_add(self.stride.checked_sub(1)?)?.checked_div(self.stride)?;
+        let mut steps = span
+            .checked_add(self.stride.checked_sub(1)?)?
+            .checked_div(self.stride)?;
         if steps.checked_mul(self.stride)? >= start {
             steps = steps.checked_sub(1)?;
         }
-        steps.checked_mul(self.stride)?.checked_add(self.extent()?)?.checked_sub(start).map(|e| e.max(end)).or(Some(end))
+        steps
+            .checked_mul(self.stride)?
+            .checked_add(self.extent()?)?
+            .checked_sub(start)
+            .map(|e| e.max(end))
+            .or(Some(end))
     }
 }

@@ -32,7 +32,10 @@ impl<'m> NodeView<'m> {
         } else {
             short(&format!("{}.{}", self.proto.domain, self.proto.op_type))
         };
-        NodeRef { op, name: short(self.label()) }
+        NodeRef {
+            op,
+            name: short(self.label()),
+        }
     }
 
     /// Its name, or its first output's where it has none.
@@ -45,14 +48,21 @@ impl<'m> NodeView<'m> {
 
     /// Name of input `index`; `None` when it is left out.
     pub fn input(&self, index: usize) -> Option<&'m str> {
-        self.proto.input.get(index).map(String::as_str).filter(|s| !s.is_empty())
+        self.proto
+            .input
+            .get(index)
+            .map(String::as_str)
+            .filter(|s| !s.is_empty())
     }
 
     /// Name of the first output.
     pub fn output(&self) -> Result<&'m str, ImportError> {
         match self.proto.output.first() {
             Some(name) if !name.is_empty() => Ok(name),
-            _ => Err(ImportError::Lacks { at: self.at(), what: "its output" }),
+            _ => Err(ImportError::Lacks {
+                at: self.at(),
+                what: "its output",
+            }),
         }
     }
 
@@ -82,7 +92,9 @@ impl<'m> NodeView<'m> {
 
     /// A string attribute; empty when it is not there or is no text.
     pub fn text(&self, name: &str) -> &'m str {
-        self.attribute(name).and_then(|a| std::str::from_utf8(&a.s).ok()).unwrap_or_default()
+        self.attribute(name)
+            .and_then(|a| std::str::from_utf8(&a.s).ok())
+            .unwrap_or_default()
     }
 
     /// A tensor attribute.
@@ -92,7 +104,9 @@ impl<'m> NodeView<'m> {
 
     /// A list attribute of non-negative numbers of length `len`, each `default` when it is not there.
     pub fn sizes(&self, name: &'static str, len: usize, default: usize) -> Result<Vec<usize>, ImportError> {
-        let Some(list) = self.ints(name) else { return Ok(vec![default; len]) };
+        let Some(list) = self.ints(name) else {
+            return Ok(vec![default; len]);
+        };
         let sizes: Option<Vec<usize>> = list.iter().map(|v| usize::try_from(*v).ok()).collect();
         sizes
             .filter(|s| s.len() == len)
@@ -107,17 +121,28 @@ impl<'m> NodeView<'m> {
 
     /// An [`ImportError::Attribute`].
     pub fn bad_attribute(&self, attribute: &'static str, advice: &'static str) -> ImportError {
-        ImportError::Attribute { at: self.at(), attribute, advice }
+        ImportError::Attribute {
+            at: self.at(),
+            attribute,
+            advice,
+        }
     }
 
     /// An [`ImportError::Unsupported`].
     pub fn unsupported(&self, advice: &'static str) -> ImportError {
-        ImportError::Unsupported { at: self.at(), advice }
+        ImportError::Unsupported {
+            at: self.at(),
+            advice,
+        }
     }
 
     /// An [`ImportError::Operand`].
     pub fn operand(&self, index: usize, advice: &'static str) -> ImportError {
-        ImportError::Operand { at: self.at(), index, advice }
+        ImportError::Operand {
+            at: self.at(),
+            index,
+            advice,
+        }
     }
 
     /// An [`ImportError::Float`].
@@ -127,7 +152,11 @@ impl<'m> NodeView<'m> {
 
     /// An [`ImportError::Shapes`].
     pub fn shapes(&self, what: &'static str, dims: &[usize]) -> ImportError {
-        ImportError::Shapes { at: self.at(), what, dims: dims.to_vec() }
+        ImportError::Shapes {
+            at: self.at(),
+            what,
+            dims: dims.to_vec(),
+        }
     }
 
     /// A checked shape.
@@ -137,7 +166,10 @@ impl<'m> NodeView<'m> {
 
     /// An [`ImportError::Tensor`].
     pub fn tensor_error(&self, source: TensorError) -> ImportError {
-        ImportError::Tensor { at: self.at(), source }
+        ImportError::Tensor {
+            at: self.at(),
+            source,
+        }
     }
 }
 
@@ -145,5 +177,9 @@ impl<'m> NodeView<'m> {
 pub fn normalize_axis(axis: i64, rank: usize) -> Option<usize> {
     let rank = i64::try_from(rank).ok()?;
     let axis = if axis < 0 { axis.checked_add(rank)? } else { axis };
-    if axis < 0 || axis >= rank { None } else { usize::try_from(axis).ok() }
+    if axis < 0 || axis >= rank {
+        None
+    } else {
+        usize::try_from(axis).ok()
+    }
 }

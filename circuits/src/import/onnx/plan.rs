@@ -32,9 +32,20 @@ pub struct PlanTensor {
 #[derive(Debug, Clone)]
 pub enum Spec {
     /// [`Conv2d::new`].
-    Conv { window: Window, c_in: usize, c_out: usize, groups: usize, linear: LinearSpec },
+    Conv {
+        window: Window,
+        c_in: usize,
+        c_out: usize,
+        groups: usize,
+        linear: LinearSpec,
+    },
     /// [`Dense::new`].
-    Dense { rows: usize, k: usize, n: usize, linear: LinearSpec },
+    Dense {
+        rows: usize,
+        k: usize,
+        n: usize,
+        linear: LinearSpec,
+    },
     /// [`Add::new`].
     Add { a: Quant, b: Quant, y: Quant },
     /// A sum with a constant for each channel.
@@ -42,7 +53,13 @@ pub enum Spec {
     /// [`Add::rescale`].
     Rescale { x: Quant, y: Quant },
     /// [`AvgPool::new`].
-    AvgPool { window: Window, channels: usize, x: Quant, y: Quant, kind: Average },
+    AvgPool {
+        window: Window,
+        channels: usize,
+        x: Quant,
+        y: Quant,
+        kind: Average,
+    },
     /// [`MaxPool::new`].
     MaxPool { window: Window, channels: usize },
     /// [`View::identity`].
@@ -109,9 +126,17 @@ impl Plan {
     ) -> Result<usize, ImportError> {
         self.num_activations = self.num_activations.saturating_add(shape.len());
         if self.num_activations > MAX_ACTIVATIONS {
-            return Err(ImportError::TooMany { what: "activation values", limit: MAX_ACTIVATIONS });
+            return Err(ImportError::TooMany {
+                what: "activation values",
+                limit: MAX_ACTIVATIONS,
+            });
         }
-        self.tensors.push(PlanTensor { name: name.to_owned(), shape, dtype, quant });
+        self.tensors.push(PlanTensor {
+            name: name.to_owned(),
+            shape,
+            dtype,
+            quant,
+        });
         self.maker.push(None);
         Ok(self.tensors.len() - 1)
     }
@@ -132,7 +157,12 @@ impl Plan {
                 Some(t) if t.quant.is_none() => t.quant = Some(quant),
                 _ => return,
             }
-            let maker = self.maker.get(index).copied().flatten().and_then(|n| self.nodes.get(n));
+            let maker = self
+                .maker
+                .get(index)
+                .copied()
+                .flatten()
+                .and_then(|n| self.nodes.get(n));
             tensor = maker.and_then(|n| n.inputs.first().copied());
         }
     }
@@ -141,7 +171,10 @@ impl Plan {
     pub fn count_weights(&mut self, count: usize) -> Result<(), ImportError> {
         self.num_weights = self.num_weights.saturating_add(count);
         if self.num_weights > MAX_WEIGHTS {
-            return Err(ImportError::TooMany { what: "weights", limit: MAX_WEIGHTS });
+            return Err(ImportError::TooMany {
+                what: "weights",
+                limit: MAX_WEIGHTS,
+            });
         }
         Ok(())
     }
@@ -155,7 +188,9 @@ impl Plan {
         name: &str,
     ) -> Result<usize, ImportError> {
         let Some(source) = self.tensors.get(input) else {
-            return Err(ImportError::Missing { what: "tensor of a view" });
+            return Err(ImportError::Missing {
+                what: "tensor of a view",
+            });
         };
         let (dtype, quant, from) = (source.dtype, source.quant, source.shape.clone());
         let spec = match step {
@@ -167,12 +202,14 @@ impl Plan {
                 }
                 Spec::Identity
             }
-            Step::Transpose { perm, .. } => {
-                Spec::Transpose { dims: from.dims().to_vec(), perm: perm.clone() }
-            }
-            Step::MaxPool { window, channels, .. } => {
-                Spec::MaxPool { window: *window, channels: *channels }
-            }
+            Step::Transpose { perm, .. } => Spec::Transpose {
+                dims: from.dims().to_vec(),
+                perm: perm.clone(),
+            },
+            Step::MaxPool { window, channels, .. } => Spec::MaxPool {
+                window: *window,
+                channels: *channels,
+            },
         };
         let output = self.tensor(name, step.shape().clone(), dtype, quant)?;
         self.push(PlanNode {
@@ -205,7 +242,12 @@ impl Plan {
     /// views and max pools, where nothing else reads the values between.
     pub fn fold_clamps(&mut self) {
         let mut readers = vec![0usize; self.tensors.len()];
-        for tensor in self.nodes.iter().flat_map(|n| &n.inputs).chain(self.outputs.iter().map(|o| &o.1)) {
+        for tensor in self
+            .nodes
+            .iter()
+            .flat_map(|n| &n.inputs)
+            .chain(self.outputs.iter().map(|o| &o.1))
+        {
             if let Some(count) = readers.get_mut(*tensor) {
                 *count += 1;
             }
@@ -266,7 +308,11 @@ impl Plan {
     /// Builds the operators and the graph.
     pub fn build(self) -> Result<Graph, ImportError> {
         let mut ids: Vec<Option<TensorId>> = vec![None; self.tensors.len()];
-        let used = self.inputs.iter().map(|i| i.1).chain(self.nodes.iter().map(|n| n.output));
+        let used = self
+            .inputs
+            .iter()
+            .map(|i| i.1)
+            .chain(self.nodes.iter().map(|n| n.output));
         let mut tensors = Vec::new();
         for index in used {
             if let (Some(slot @ None), Some(t)) = (ids.get_mut(index), self.tensors.get(index)) {
@@ -281,27 +327,51 @@ impl Plan {
             }
         }
         let id = |index: usize| {
-            ids.get(index).copied().flatten().ok_or(ImportError::Missing { what: "tensor that a node reads" })
+            ids.get(index).copied().flatten().ok_or(ImportError::Missing {
+                what: "tensor that a node reads",
+            })
         };
         let mut nodes = Vec::with_capacity(self.nodes.len());
         for node in self.nodes {
             let inputs = node.inputs.iter().map(|i| id(*i)).collect::<Result<_, _>>()?;
             let output = id(node.output)?;
-            let op = build_op(node.spec, node.bounds)
-                .map_err(|source| ImportError::Op { at: node.at, source })?;
-            nodes.push(Node { name: node.name, op, inputs, output });
+            let op =
+                build_op(node.spec, node.bounds).map_err(|source| ImportError::Op { at: node.at, source })?;
+            nodes.push(Node {
+                name: node.name,
+                op,
+                inputs,
+                output,
+            });
         }
         let inputs = self
             .inputs
             .into_iter()
-            .map(|(name, tensor, float)| Ok(InputPort { name, tensor: id(tensor)?, float }))
+            .map(|(name, tensor, float)| {
+                Ok(InputPort {
+                    name,
+                    tensor: id(tensor)?,
+                    float,
+                })
+            })
             .collect::<Result<_, ImportError>>()?;
         let outputs = self
             .outputs
             .into_iter()
-            .map(|(name, tensor, tail)| Ok(OutputPort { name, tensor: id(tensor)?, tail }))
+            .map(|(name, tensor, tail)| {
+                Ok(OutputPort {
+                    name,
+                    tensor: id(tensor)?,
+                    tail,
+                })
+            })
             .collect::<Result<_, ImportError>>()?;
-        let graph = Graph { tensors, nodes, inputs, outputs };
+        let graph = Graph {
+            tensors,
+            nodes,
+            inputs,
+            outputs,
+        };
         graph.validate()?;
         Ok(graph)
     }
@@ -315,17 +385,41 @@ fn mark(needed: &mut [bool], tensor: usize) {
 
 /// Whether a transposition moves only axes of length 1.
 pub fn keeps_order(dims: &[usize], perm: &[usize]) -> bool {
-    let moved: Vec<usize> = perm.iter().copied().filter(|p| dims.get(*p) != Some(&1)).collect();
+    let moved: Vec<usize> = perm
+        .iter()
+        .copied()
+        .filter(|p| dims.get(*p) != Some(&1))
+        .collect();
     moved.is_sorted()
 }
 
 fn build_op(spec: Spec, (lo, hi): (i32, i32)) -> Result<Op, OpError> {
-    let output = |l: &LinearSpec| OutputQuant { scales: l.scales.clone(), zero_point: l.zero_point, lo, hi };
+    let output = |l: &LinearSpec| OutputQuant {
+        scales: l.scales.clone(),
+        zero_point: l.zero_point,
+        lo,
+        hi,
+    };
     Ok(match spec {
-        Spec::Conv { window, c_in, c_out, groups, linear } => {
+        Spec::Conv {
+            window,
+            c_in,
+            c_out,
+            groups,
+            linear,
+        } => {
             let y = output(&linear);
             let x = linear.x.to_tensor_quant();
-            Op::Conv2d(Conv2d::new(window, c_in, c_out, groups, linear.weights, &x, &linear.bias, &y)?)
+            Op::Conv2d(Conv2d::new(
+                window,
+                c_in,
+                c_out,
+                groups,
+                linear.weights,
+                &x,
+                &linear.bias,
+                &y,
+            )?)
         }
         Spec::Dense { rows, k, n, linear } => {
             let y = output(&linear);
@@ -337,10 +431,14 @@ fn build_op(spec: Spec, (lo, hi): (i32, i32)) -> Result<Op, OpError> {
             Op::Add(Add::new(&a, &b, &y, lo, hi)?)
         }
         Spec::AddConst { window, sum } => Op::Conv2d(sum.build(window, lo, hi)?),
-        Spec::Rescale { x, y } => {
-            Op::Add(Add::rescale(&x.to_tensor_quant(), &y.to_tensor_quant(), lo, hi)?)
-        }
-        Spec::AvgPool { window, channels, x, y, kind } => {
+        Spec::Rescale { x, y } => Op::Add(Add::rescale(&x.to_tensor_quant(), &y.to_tensor_quant(), lo, hi)?),
+        Spec::AvgPool {
+            window,
+            channels,
+            x,
+            y,
+            kind,
+        } => {
             let kind = match kind {
                 Average::Global => AvgKind::Global,
                 Average::Window => AvgKind::Window,

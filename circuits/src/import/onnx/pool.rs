@@ -1,11 +1,11 @@
 //! MaxPool, AveragePool, GlobalAveragePool, GlobalMaxPool, and ReduceMean over the planes.
 
 use super::ImportError;
+use super::consts::Data;
 use super::importer::Importer;
 use super::linear::{Planes, pending};
 use super::node::NodeView;
 use super::value::{Average, Base, Pending, Real, Step, Value};
-use super::consts::Data;
 use crate::ops::Window;
 use std::rc::Rc;
 
@@ -25,7 +25,11 @@ impl<'m> Importer<'m> {
         };
         let mut dims = vec![1, planes.channels];
         dims.extend(planes.output_dims(&window));
-        let step = Step::MaxPool { window, channels: planes.channels, shape: node.shape(dims)? };
+        let step = Step::MaxPool {
+            window,
+            channels: planes.channels,
+            shape: node.shape(dims)?,
+        };
         self.apply_step(node, value, step)
     }
 
@@ -57,7 +61,10 @@ impl<'m> Importer<'m> {
             _ => Vec::new(),
         };
         let rank = planes.rank + 2;
-        let mut axes = axes.iter().map(|a| node.axis(*a, rank)).collect::<Result<Vec<_>, _>>()?;
+        let mut axes = axes
+            .iter()
+            .map(|a| node.axis(*a, rank))
+            .collect::<Result<Vec<_>, _>>()?;
         axes.sort_unstable();
         if !axes.iter().copied().eq(2..rank) {
             return Err(node.bad_attribute("axes", "must be all spatial axes of [1, channels, height, width] and no other; other means are not supported"));
@@ -65,12 +72,16 @@ impl<'m> Importer<'m> {
         let window = whole_plane(node, &planes)?;
         let channels = planes.channels;
         let value = average(node, x, &planes, window, Average::Window)?;
-        let Value::Pending(p) = value else { return Ok(value) };
+        let Value::Pending(p) = value else {
+            return Ok(value);
+        };
         if node.int("keepdims", 1) != 0 {
             return Ok(Value::Pending(p));
         }
         let mut p: Pending = (*p).clone();
-        p.steps.push(Step::Reshape { shape: node.shape(vec![1, channels])? });
+        p.steps.push(Step::Reshape {
+            shape: node.shape(vec![1, channels])?,
+        });
         Ok(Value::Pending(Rc::new(p)))
     }
 }
@@ -86,7 +97,16 @@ pub fn average(
     let mut dims = vec![1, planes.channels];
     dims.extend(planes.output_dims(&window));
     let shape = node.shape(dims)?;
-    pending(node, Base::AvgPool { x, window, channels: planes.channels, kind }, shape)
+    pending(
+        node,
+        Base::AvgPool {
+            x,
+            window,
+            channels: planes.channels,
+            kind,
+        },
+        shape,
+    )
 }
 
 /// The window of an AveragePool whose every window counts the same number of values.
@@ -95,16 +115,35 @@ pub fn average_window(node: &NodeView<'_>, planes: &Planes) -> Result<Window, Im
     let window = planes.window(node, &kernel, false)?;
     let rounded_up = planes.window(node, &kernel, node.int("ceil_mode", 0) != 0)?;
     if window != rounded_up {
-        return Err(node.bad_attribute("ceil_mode", "must be 0: windows over the edge would count fewer values"));
+        return Err(node.bad_attribute(
+            "ceil_mode",
+            "must be 0: windows over the edge would count fewer values",
+        ));
     }
     let needed = |input: usize, pad: usize, output: usize, stride: usize, kernel: usize, dilation: usize| {
         pad > 0 || output.saturating_sub(1) * stride + (kernel.saturating_sub(1)) * dilation + 1 > input + pad
     };
     let w = &window;
-    let padded = needed(w.input.0, w.pad.0, w.output.0, w.stride.0, w.kernel.0, w.dilation.0)
-        || needed(w.input.1, w.pad.1, w.output.1, w.stride.1, w.kernel.1, w.dilation.1);
+    let padded = needed(
+        w.input.0,
+        w.pad.0,
+        w.output.0,
+        w.stride.0,
+        w.kernel.0,
+        w.dilation.0,
+    ) || needed(
+        w.input.1,
+        w.pad.1,
+        w.output.1,
+        w.stride.1,
+        w.kernel.1,
+        w.dilation.1,
+    );
     if padded && node.int("count_include_pad", 0) == 0 {
-        return Err(node.bad_attribute("pads", "must be 0 (or count_include_pad 1): windows over the edge count fewer values"));
+        return Err(node.bad_attribute(
+            "pads",
+            "must be 0 (or count_include_pad 1): windows over the edge count fewer values",
+        ));
     }
     Ok(window)
 }
@@ -118,6 +157,10 @@ fn kernel(node: &NodeView<'_>, planes: &Planes) -> Result<Vec<usize>, ImportErro
 
 /// The window that is the whole plane.
 pub fn whole_plane(node: &NodeView<'_>, planes: &Planes) -> Result<Window, ImportError> {
-    Window::new(planes.input, planes.input, (1, 1), (1, 1), (0, 0), (0, 0))
-        .map_err(|source| ImportError::Op { at: node.at(), source })
+    Window::new(planes.input, planes.input, (1, 1), (1, 1), (0, 0), (0, 0)).map_err(|source| {
+        ImportError::Op {
+            at: node.at(),
+            source,
+        }
+    })
 }

@@ -1,21 +1,22 @@
 //! QuantizeLinear and DequantizeLinear: where float values become integers of the plan, and back.
 
+use super::ImportError;
+use super::constant_sum::ConstantSum;
 use super::consts::{Const, Data};
 use super::importer::{Importer, dequantize};
 use super::node::{NodeView, normalize_axis};
-use super::constant_sum::ConstantSum;
 use super::plan::{LinearSpec, PlanNode, Spec};
 use super::value::{
     Base, FloatInput, Int, Linear, LinearKind, Pending, Quant, QuantConst, Real, Step, Tail, TailKind, Value,
 };
-use super::ImportError;
 use crate::import::error::short;
 use crate::tail::TailOp;
 use crate::tensor::{DType, Shape};
 use std::rc::Rc;
 
-/// A waiting result (by address), the parameters and the bounds that it was quantized with.
-pub type MadeKey = (usize, u32, i32, DType, (i32, i32));
+/// A waiting result (by its name in the file, which no other value has), the parameters and the bounds that it was
+/// quantized with.
+pub type MadeKey = (String, u32, i32, DType, (i32, i32));
 
 /// Scales and zero points of a QuantizeLinear or DequantizeLinear, one or a list.
 struct Parameters {
@@ -26,14 +27,32 @@ struct Parameters {
 impl<'m> Importer<'m> {
     /// Reads a constant scale at input `scale` and a zero point at the input after it.
     fn parameters(&mut self, node: &NodeView<'m>, scale: usize) -> Result<Parameters, ImportError> {
-        let constant = self.constant(node, scale, "must be a constant scale; dynamic scales are not supported")?;
-        let constant = constant.ok_or_else(|| ImportError::Lacks { at: node.at(), what: "its scale" })?;
-        let scales = constant.floats().filter(|s| constant.dims.len() <= 1 && !s.is_empty());
+        let constant = self.constant(
+            node,
+            scale,
+            "must be a constant scale; dynamic scales are not supported",
+        )?;
+        let constant = constant.ok_or_else(|| ImportError::Lacks {
+            at: node.at(),
+            what: "its scale",
+        })?;
+        let scales = constant
+            .floats()
+            .filter(|s| constant.dims.len() <= 1 && !s.is_empty());
         let scales = scales
-            .ok_or_else(|| node.operand(scale, "must be a float32 scale, one or a list; blocked quantization is not supported"))?
+            .ok_or_else(|| {
+                node.operand(
+                    scale,
+                    "must be a float32 scale, one or a list; blocked quantization is not supported",
+                )
+            })?
             .to_vec();
         if let Some(value) = scales.iter().find(|s| !(s.is_finite() && **s > 0.0)) {
-            return Err(ImportError::Scale { at: node.at(), index: scale, value: *value });
+            return Err(ImportError::Scale {
+                at: node.at(),
+                index: scale,
+                value: *value,
+            });
         }
         let zero_points = self.constant(node, scale + 1, "must be a constant zero point")?;
         if zero_points.as_ref().is_some_and(|z| z.len() != scales.len()) {
@@ -51,17 +70,32 @@ impl<'m> Importer<'m> {
         };
         let (dtype, zero_point) = match &p.zero_points {
             None => (dtype, 0),
-            Some(Const { data: Data::Q8(dtype, z), .. }) => (*dtype, z.first().copied().unwrap_or(0)),
-            Some(_) => return Err(node.operand(scale + 1, "must be int8 or uint8; 16-bit, 4-bit and float8 activations are not supported")),
+            Some(Const {
+                data: Data::Q8(dtype, z),
+                ..
+            }) => (*dtype, z.first().copied().unwrap_or(0)),
+            Some(_) => {
+                return Err(node.operand(
+                    scale + 1,
+                    "must be int8 or uint8; 16-bit, 4-bit and float8 activations are not supported",
+                ));
+            }
         };
-        Ok(Quant { scale: value, zero_point, dtype })
+        Ok(Quant {
+            scale: value,
+            zero_point,
+            dtype,
+        })
     }
 
     /// Reads an 8-bit activation at input `index` whose parameters stand at inputs `index + 1`, `index + 2`.
     pub fn quantized_operand(&mut self, node: &NodeView<'m>, index: usize) -> Result<Real, ImportError> {
         match self.value(node, index)? {
             Value::Int(int) => self.real(node, index + 1, int),
-            Value::Const(_) => Err(node.operand(index, "is a constant; compute the node when exporting (constant folding)")),
+            Value::Const(_) => Err(node.operand(
+                index,
+                "is a constant; compute the node when exporting (constant folding)",
+            )),
             _ => Err(node.operand(index, "must be an int8 or uint8 activation")),
         }
     }
@@ -72,7 +106,11 @@ impl<'m> Importer<'m> {
             return Err(node.operand(scale + 1, "must have the type of the tensor that it belongs to"));
         }
         self.plan.set_quant(int.tensor, quant);
-        Ok(Real { tensor: int.tensor, shape: int.shape, quant })
+        Ok(Real {
+            tensor: int.tensor,
+            shape: int.shape,
+            quant,
+        })
     }
 
     /// Reads dequantized constant `index` of QOperator nodes: integers, scale and zero point in three inputs.
@@ -84,7 +122,10 @@ impl<'m> Importer<'m> {
     ) -> Result<QuantConst, ImportError> {
         let advice = "must be a constant: products of two activations are not supported";
         let ints = self.constant(node, index, advice)?;
-        let ints = ints.ok_or_else(|| ImportError::Lacks { at: node.at(), what: "its weights" })?;
+        let ints = ints.ok_or_else(|| ImportError::Lacks {
+            at: node.at(),
+            what: "its weights",
+        })?;
         let p = self.parameters(node, index + 1)?;
         quant_const(node, ints, p, axis, index)
     }
@@ -92,7 +133,10 @@ impl<'m> Importer<'m> {
     /// DequantizeLinear.
     pub fn dequantize_linear(&mut self, node: &NodeView<'m>) -> Result<Value, ImportError> {
         if node.int("block_size", 0) != 0 {
-            return Err(node.bad_attribute("block_size", "is not supported; quantize per tensor or per channel"));
+            return Err(node.bad_attribute(
+                "block_size",
+                "is not supported; quantize per tensor or per channel",
+            ));
         }
         match self.value(node, 0)? {
             Value::Const(ints) => {
@@ -120,7 +164,10 @@ impl<'m> Importer<'m> {
     /// QuantizeLinear.
     pub fn quantize_linear(&mut self, node: &NodeView<'m>) -> Result<Value, ImportError> {
         if node.int("block_size", 0) != 0 {
-            return Err(node.bad_attribute("block_size", "is not supported; quantize per tensor or per channel"));
+            return Err(node.bad_attribute(
+                "block_size",
+                "is not supported; quantize per tensor or per channel",
+            ));
         }
         let dtype = match node.int("output_dtype", 0) {
             0 | 2 => DType::U8,
@@ -142,14 +189,24 @@ impl<'m> Importer<'m> {
                 (self.materialize(&p, y, name)?, shape)
             }
             Value::Tail(mut tail) if tail.kind == TailKind::Float => {
-                tail.ops.push(TailOp::Quantize { scale: y.scale, zero_point: y.zero_point, dtype: y.dtype });
+                tail.ops.push(TailOp::Quantize {
+                    scale: y.scale,
+                    zero_point: y.zero_point,
+                    dtype: y.dtype,
+                });
                 tail.kind = TailKind::Int(y.dtype);
                 return Ok(Value::Tail(tail));
             }
-            Value::QuantConst(_) => return Err(node.operand(0, "is a dequantized constant; fold it when exporting")),
+            Value::QuantConst(_) => {
+                return Err(node.operand(0, "is a dequantized constant; fold it when exporting"));
+            }
             _ => return Err(node.operand(0, "must be float32")),
         };
-        Ok(Value::Int(Int { tensor, shape, dtype: y.dtype }))
+        Ok(Value::Int(Int {
+            tensor,
+            shape,
+            dtype: y.dtype,
+        }))
     }
 
     /// A constant quantized when the model is loaded, as exporters leave their weights.
@@ -159,14 +216,19 @@ impl<'m> Importer<'m> {
         floats: &Const,
         dtype: DType,
     ) -> Result<Value, ImportError> {
-        let values = floats.floats().ok_or_else(|| node.operand(0, "must be float32"))?;
+        let values = floats
+            .floats()
+            .ok_or_else(|| node.operand(0, "must be float32"))?;
         if values.iter().any(|v| v.is_nan()) {
             return Err(node.operand(0, "holds a value that is not a number"));
         }
         let p = self.parameters(node, 1)?;
         let (dtype, zero_points) = match p.zero_points {
             None => (dtype, vec![0; p.scales.len()]),
-            Some(Const { data: Data::Q8(dtype, z), .. }) => (dtype, z.to_vec()),
+            Some(Const {
+                data: Data::Q8(dtype, z),
+                ..
+            }) => (dtype, z.to_vec()),
             Some(_) => return Err(node.operand(2, "must be int8 or uint8")),
         };
         self.count_folded(values.len())?;
@@ -178,10 +240,18 @@ impl<'m> Importer<'m> {
                 let channel = (i / inner) % length;
                 let scale = p.scales.get(channel).copied().unwrap_or(f32::NAN);
                 let zero_point = zero_points.get(channel).copied().unwrap_or(0);
-                Quant { scale, zero_point, dtype }.quantize(*v)
+                Quant {
+                    scale,
+                    zero_point,
+                    dtype,
+                }
+                .quantize(*v)
             })
             .collect();
-        Ok(Value::Const(Const { dims: floats.dims.clone(), data: Data::Q8(dtype, Rc::new(ints)) }))
+        Ok(Value::Const(Const {
+            dims: floats.dims.clone(),
+            data: Data::Q8(dtype, Rc::new(ints)),
+        }))
     }
 
     fn quantize_input(
@@ -204,7 +274,10 @@ impl<'m> Importer<'m> {
             return Err(ImportError::InputQuantizedTwice { input: short(name) });
         }
         let tensor = self.steps(tensor, &input.steps, node, node.output()?)?;
-        Ok((tensor, input.steps.last().map_or(&input.base, Step::shape).clone()))
+        Ok((
+            tensor,
+            input.steps.last().map_or(&input.base, Step::shape).clone(),
+        ))
     }
 
     fn steps(
@@ -214,11 +287,15 @@ impl<'m> Importer<'m> {
         node: &NodeView<'m>,
         name: &str,
     ) -> Result<usize, ImportError> {
-        steps.iter().try_fold(tensor, |tensor, step| self.plan.step(tensor, step, &node.at(), name))
+        steps.iter().try_fold(tensor, |tensor, step| {
+            self.plan.step(tensor, step, &node.at(), name)
+        })
     }
 
     fn rescale(&mut self, node: &NodeView<'m>, x: &Real, y: Quant) -> Result<usize, ImportError> {
-        let output = self.plan.tensor(node.output()?, x.shape.clone(), y.dtype, Some(y))?;
+        let output = self
+            .plan
+            .tensor(node.output()?, x.shape.clone(), y.dtype, Some(y))?;
         self.plan.push(PlanNode {
             at: node.at(),
             name: node.label().to_owned(),
@@ -232,9 +309,17 @@ impl<'m> Importer<'m> {
 
     /// Makes the operator of a waiting result with output parameters `y`, then its views; returns the tensor.
     pub fn materialize(&mut self, p: &Pending, y: Quant, name: &str) -> Result<usize, ImportError> {
-        let lo = if p.lo == f32::NEG_INFINITY { y.dtype.min() } else { y.quantize(p.lo) };
-        let hi = if p.hi == f32::INFINITY { y.dtype.max() } else { y.quantize(p.hi) };
-        let key = (Rc::as_ptr(&p.base).addr(), y.scale.to_bits(), y.zero_point, y.dtype, (lo, hi));
+        let lo = if p.lo == f32::NEG_INFINITY {
+            y.dtype.min()
+        } else {
+            y.quantize(p.lo)
+        };
+        let hi = if p.hi == f32::INFINITY {
+            y.dtype.max()
+        } else {
+            y.quantize(p.hi)
+        };
+        let key = (p.name.clone(), y.scale.to_bits(), y.zero_point, y.dtype, (lo, hi));
         let made = match self.made.get(&key) {
             Some(tensor) => *tensor,
             None => {
@@ -242,13 +327,22 @@ impl<'m> Importer<'m> {
                 let own = if p.steps.is_empty() { name } else { &p.name };
                 let output = self.plan.tensor(own, p.shape.clone(), y.dtype, Some(y))?;
                 let label = p.at.name.clone();
-                let node = PlanNode { at: p.at.clone(), name: label, spec, bounds: (lo, hi), inputs, output };
+                let node = PlanNode {
+                    at: p.at.clone(),
+                    name: label,
+                    spec,
+                    bounds: (lo, hi),
+                    inputs,
+                    output,
+                };
                 self.plan.push(node);
                 self.made.insert(key, output);
                 output
             }
         };
-        p.steps.iter().try_fold(made, |tensor, step| self.plan.step(tensor, step, &p.at, name))
+        p.steps
+            .iter()
+            .try_fold(made, |tensor, step| self.plan.step(tensor, step, &p.at, name))
     }
 
     fn spec(&mut self, base: &Base, y: Quant) -> Result<(Spec, Vec<usize>), ImportError> {
@@ -257,15 +351,48 @@ impl<'m> Importer<'m> {
                 self.plan.count_weights(linear.weights.ints.len())?;
                 (linear_spec(linear, y), vec![linear.x.tensor])
             }
-            Base::Add(a, b) => (Spec::Add { a: a.quant, b: b.quant, y }, vec![a.tensor, b.tensor]),
-            Base::AddConst { x, window, values, constant, first } => {
+            Base::Add(a, b) => (
+                Spec::Add {
+                    a: a.quant,
+                    b: b.quant,
+                    y,
+                },
+                vec![a.tensor, b.tensor],
+            ),
+            Base::AddConst {
+                x,
+                window,
+                values,
+                constant,
+                first,
+            } => {
                 self.plan.count_weights(values.len())?;
-                let sum = ConstantSum { values: values.to_vec(), constant: *constant, first: *first, x: x.quant, y };
+                let sum = ConstantSum {
+                    values: values.to_vec(),
+                    constant: *constant,
+                    first: *first,
+                    x: x.quant,
+                    y,
+                };
                 (Spec::AddConst { window: *window, sum }, vec![x.tensor])
             }
-            Base::AvgPool { x, window, channels, kind } => {
+            Base::AvgPool {
+                x,
+                window,
+                channels,
+                kind,
+            } => {
                 let (window, channels, kind) = (*window, *channels, *kind);
-                (Spec::AvgPool { window, channels, x: x.quant, y, kind }, vec![x.tensor])
+                (
+                    Spec::AvgPool {
+                        window,
+                        channels,
+                        x: x.quant,
+                        y,
+                        kind,
+                    },
+                    vec![x.tensor],
+                )
             }
             Base::Real(x) => (Spec::Rescale { x: x.quant, y }, vec![x.tensor]),
         })
@@ -305,14 +432,35 @@ fn quant_const(
     }
     let zero_points = match (&p.zero_points, &ints.data) {
         (None, _) => vec![0; p.scales.len()],
-        (Some(Const { data: Data::I32(z), .. }), Data::I32(_)) if z.iter().all(|z| *z == 0) => z.to_vec(),
-        (Some(Const { data: Data::I32(_), .. }), Data::I32(_)) => {
+        (
+            Some(Const {
+                data: Data::I32(z), ..
+            }),
+            Data::I32(_),
+        ) if z.iter().all(|z| *z == 0) => z.to_vec(),
+        (
+            Some(Const {
+                data: Data::I32(_), ..
+            }),
+            Data::I32(_),
+        ) => {
             return Err(node.operand(index + 2, "must be zero for an int32 bias"));
         }
-        (Some(Const { data: Data::Q8(a, z), .. }), Data::Q8(b, _)) if a == b => z.to_vec(),
+        (
+            Some(Const {
+                data: Data::Q8(a, z), ..
+            }),
+            Data::Q8(b, _),
+        ) if a == b => z.to_vec(),
         _ => return Err(node.operand(index + 2, "must have the type of the tensor that it belongs to")),
     };
-    Ok(QuantConst { ints, wide, scales: p.scales, zero_points, axis })
+    Ok(QuantConst {
+        ints,
+        wide,
+        scales: p.scales,
+        zero_points,
+        axis,
+    })
 }
 
 fn linear_spec(linear: &Linear, y: Quant) -> Spec {
@@ -326,16 +474,46 @@ fn linear_spec(linear: &Linear, y: Quant) -> Spec {
         LinearKind::Conv { .. } => i / per_channel,
         LinearKind::Dense { .. } => i % channels,
     };
-    let weights = values.iter().enumerate().map(|(i, w)| w - linear.weights.zero_point(channel(i))).collect();
-    let num_scales = if linear.weights.scales.len() == 1 { 1 } else { channels };
-    let scales = (0..num_scales).map(|c| linear.accumulator_scale(c) / y.scale).collect();
+    let weights = values
+        .iter()
+        .enumerate()
+        .map(|(i, w)| w - linear.weights.zero_point(channel(i)))
+        .collect();
+    let num_scales = if linear.weights.scales.len() == 1 {
+        1
+    } else {
+        channels
+    };
+    let scales = (0..num_scales)
+        .map(|c| linear.accumulator_scale(c) / y.scale)
+        .collect();
     let bias = linear.bias.clone();
-    let spec = LinearSpec { weights, x: linear.x.quant, bias, scales, zero_point: y.zero_point };
+    let spec = LinearSpec {
+        weights,
+        x: linear.x.quant,
+        bias,
+        scales,
+        zero_point: y.zero_point,
+    };
     match linear.kind {
-        LinearKind::Conv { window, c_in, c_out, groups } => {
-            Spec::Conv { window, c_in, c_out, groups, linear: spec }
-        }
-        LinearKind::Dense { rows, k, n } => Spec::Dense { rows, k, n, linear: spec },
+        LinearKind::Conv {
+            window,
+            c_in,
+            c_out,
+            groups,
+        } => Spec::Conv {
+            window,
+            c_in,
+            c_out,
+            groups,
+            linear: spec,
+        },
+        LinearKind::Dense { rows, k, n } => Spec::Dense {
+            rows,
+            k,
+            n,
+            linear: spec,
+        },
     }
 }
 

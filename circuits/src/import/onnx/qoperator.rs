@@ -100,9 +100,15 @@ impl<'m> Importer<'m> {
         dtype: DType,
     ) -> Result<Value, ImportError> {
         let y = self.quant(node, scale, dtype)?;
-        let Value::Pending(p) = value else { return Err(node.operand(0, "must be an activation")) };
+        let Value::Pending(p) = value else {
+            return Err(node.operand(0, "must be an activation"));
+        };
         let tensor = self.materialize(p, y, node.output()?)?;
         let shape = p.steps.last().map_or(&p.shape, Step::shape).clone();
-        Ok(Value::Int(Int { tensor, shape, dtype: y.dtype }))
+        Ok(Value::Int(Int {
+            tensor,
+            shape,
+            dtype: y.dtype,
+        }))
     }
 }

@@ -1,11 +1,11 @@
 //! Add: of two dequantized activations, of a product and its bias, of an activation and a constant.
 
 use super::ImportError;
+use super::consts::Data;
 use super::importer::Importer;
 use super::linear::{bias_of, pending, real};
 use super::node::NodeView;
 use super::value::{Base, LinearKind, Pending, Quant, QuantConst, Real, Step, Value};
-use super::consts::Data;
 use crate::ops::Window;
 use std::rc::Rc;
 
@@ -37,22 +37,46 @@ impl<'m> Importer<'m> {
         constant: &QuantConst,
         first: bool,
     ) -> Result<Value, ImportError> {
-        let ([scale], [zero_point], Data::Q8(dtype, values)) =
-            (&constant.scales[..], &constant.zero_points[..], &constant.ints.data)
-        else {
-            return Err(node.operand(usize::from(!first), "must be quantized per tensor to int8 or uint8"));
+        let ([scale], [zero_point], Data::Q8(dtype, values)) = (
+            &constant.scales[..],
+            &constant.zero_points[..],
+            &constant.ints.data,
+        ) else {
+            return Err(node.operand(
+                usize::from(!first),
+                "must be quantized per tensor to int8 or uint8",
+            ));
         };
         let shape = x.shape.clone();
         let (channels, inner) = channels_of(shape.dims(), &constant.ints.dims).ok_or_else(|| {
-            node.shapes("a constant is added only along one axis of the activation; the constant is", &constant.ints.dims)
+            node.shapes(
+                "a constant is added only along one axis of the activation; the constant is",
+                &constant.ints.dims,
+            )
         })?;
-        let planes = Step::Reshape { shape: node.shape(vec![1, channels, inner])? };
+        let planes = Step::Reshape {
+            shape: node.shape(vec![1, channels, inner])?,
+        };
         let x = real(node, 0, self.apply_step(node, Value::Real(x), planes)?)?;
-        let window = Window::new((1, inner), (1, 1), (1, 1), (1, 1), (0, 0), (0, 0))
-            .map_err(|source| ImportError::Op { at: node.at(), source })?;
+        let window = Window::new((1, inner), (1, 1), (1, 1), (1, 1), (0, 0), (0, 0)).map_err(|source| {
+            ImportError::Op {
+                at: node.at(),
+                source,
+            }
+        })?;
         let planes_shape = x.shape.clone();
-        let constant = Quant { scale: *scale, zero_point: *zero_point, dtype: *dtype };
-        let base = Base::AddConst { x, window, values: Rc::clone(values), constant, first };
+        let constant = Quant {
+            scale: *scale,
+            zero_point: *zero_point,
+            dtype: *dtype,
+        };
+        let base = Base::AddConst {
+            x,
+            window,
+            values: Rc::clone(values),
+            constant,
+            first,
+        };
         let value = pending(node, base, planes_shape)?;
         self.apply_step(node, value, Step::Reshape { shape })
     }
@@ -61,7 +85,10 @@ impl<'m> Importer<'m> {
 /// The sum of two activations of one shape.
 pub fn sum_of(node: &NodeView<'_>, a: Real, b: Real) -> Result<Value, ImportError> {
     if a.shape != b.shape {
-        return Err(node.shapes("two activations are added only in one shape; the second is", b.shape.dims()));
+        return Err(node.shapes(
+            "two activations are added only in one shape; the second is",
+            b.shape.dims(),
+        ));
     }
     let shape = a.shape.clone();
     pending(node, Base::Add(a, b), shape)
@@ -92,6 +119,9 @@ fn channels_of(dims: &[usize], constant: &[usize]) -> Option<(usize, usize)> {
     if count == 1 {
         return Some((1, total));
     }
-    let inner = aligned().take_while(|(_, c)| **c == 1).map(|(d, _)| *d).product::<usize>();
+    let inner = aligned()
+        .take_while(|(_, c)| **c == 1)
+        .map(|(d, _)| *d)
+        .product::<usize>();
     (inner.checked_mul(count) == Some(total)).then_some((count, inner))
 }

@@ -1,10 +1,10 @@
 //! Softmax and ArgMax after the last DequantizeLinear: computed in the clear.
 
+use super::ImportError;
 use super::importer::Importer;
 use super::node::NodeView;
 use super::qdq::tail_of;
 use super::value::{Tail, TailKind, Value};
-use super::ImportError;
 use crate::tail::TailOp;
 
 impl<'m> Importer<'m> {
@@ -12,9 +12,12 @@ impl<'m> Importer<'m> {
     fn tail_operand(&mut self, node: &NodeView<'m>, ints: bool) -> Result<Tail, ImportError> {
         match self.value(node, 0)? {
             Value::Real(x) => Ok(tail_of(&x)),
-            Value::Int(x) if ints => {
-                Ok(Tail { tensor: x.tensor, ops: Vec::new(), shape: x.shape, kind: TailKind::Int(x.dtype) })
-            }
+            Value::Int(x) if ints => Ok(Tail {
+                tensor: x.tensor,
+                ops: Vec::new(),
+                shape: x.shape,
+                kind: TailKind::Int(x.dtype),
+            }),
             Value::Tail(tail) if tail.kind == TailKind::Float => Ok(tail),
             Value::Tail(tail) if ints && tail.kind != TailKind::Index => Ok(tail),
             Value::Pending(_) | Value::Input(_) => Err(node.float_operand("its operand is not quantized")),
@@ -29,7 +32,10 @@ impl<'m> Importer<'m> {
         let coerced = node.opset < 13;
         let axis = node.axis(node.int("axis", if coerced { 1 } else { -1 }), dims.len())?;
         if coerced && dims.iter().skip(axis + 1).any(|d| *d != 1) {
-            return Err(node.bad_attribute("axis", "before opset 13 joins several axes; convert the model to opset 13"));
+            return Err(node.bad_attribute(
+                "axis",
+                "before opset 13 joins several axes; convert the model to opset 13",
+            ));
         }
         tail.ops.push(TailOp::Softmax { axis });
         Ok(Value::Tail(tail))
@@ -49,7 +55,11 @@ impl<'m> Importer<'m> {
         }
         tail.shape = node.shape(dims)?;
         tail.kind = TailKind::Index;
-        tail.ops.push(TailOp::ArgMax { axis, keep_dims, select_last });
+        tail.ops.push(TailOp::ArgMax {
+            axis,
+            keep_dims,
+            select_last,
+        });
         Ok(Value::Tail(tail))
     }
 }

@@ -37,12 +37,19 @@ impl Quant {
 
     /// The form that the operators take.
     pub fn to_tensor_quant(self) -> TensorQuant {
-        TensorQuant { scale: self.scale, zero_point: self.zero_point, dtype: self.dtype }
+        TensorQuant {
+            scale: self.scale,
+            zero_point: self.zero_point,
+            dtype: self.dtype,
+        }
     }
 }
 
 /// A whole number in the range of an 8-bit type as an integer.
-#[allow(clippy::cast_possible_truncation, reason = "the caller has clamped it to -128..=255")]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the caller has clamped it to -128..=255"
+)]
 fn to_i32(x: f64) -> i32 {
     x as i32
 }

@@ -1,12 +1,12 @@
 //! Reshape, Flatten, Squeeze, Unsqueeze, Transpose, Identity, Dropout and Cast: the same values in another
 //! order or shape, on whatever side of a QuantizeLinear they stand.
 
+use super::ImportError;
 use super::consts::{Const, Data, is_bounded};
 use super::importer::Importer;
 use super::node::{NodeView, normalize_axis};
 use super::plan::keeps_order;
 use super::value::{FloatInput, Int, Pending, QuantConst, Real, Step, Tail, Value};
-use super::ImportError;
 use crate::tail::TailOp;
 use crate::tensor::MAX_RANK;
 use std::rc::Rc;
@@ -55,7 +55,10 @@ impl<'m> Importer<'m> {
             "Flatten" => flatten(node, dims),
             "Reshape" => {
                 let target = self.int_list(node, 1)?;
-                let target = target.ok_or_else(|| ImportError::Lacks { at: node.at(), what: "its shape" })?;
+                let target = target.ok_or_else(|| ImportError::Lacks {
+                    at: node.at(),
+                    what: "its shape",
+                })?;
                 reshape(node, dims, &target)
             }
             op => {
@@ -63,10 +66,15 @@ impl<'m> Importer<'m> {
                     Some(axes) if node.opset < 13 => Some(axes.to_vec()),
                     _ => self.int_list(node, 1)?,
                 };
-                if op == "Squeeze" { squeeze(dims, axes.as_deref()) } else { unsqueeze(dims, axes.as_deref()) }
+                if op == "Squeeze" {
+                    squeeze(dims, axes.as_deref())
+                } else {
+                    unsqueeze(dims, axes.as_deref())
+                }
             }
         };
-        let moved = moved.ok_or_else(|| node.shapes("the new shape must hold as many values as the old", dims))?;
+        let moved =
+            moved.ok_or_else(|| node.shapes("the new shape must hold as many values as the old", dims))?;
         if moved.len() > MAX_RANK || !is_bounded(&moved) {
             return Err(node.shapes("a tensor has at most 6 dimensions and 2^26 values", &moved));
         }
@@ -75,7 +83,8 @@ impl<'m> Importer<'m> {
 
     /// A constant list of int64 at input `index`.
     fn int_list(&mut self, node: &NodeView<'m>, index: usize) -> Result<Option<Vec<i64>>, ImportError> {
-        let advice = "must be known when the model is loaded; simplify the model (onnxsim) or fix its input shape";
+        let advice =
+            "must be known when the model is loaded; simplify the model (onnxsim) or fix its input shape";
         match self.constant(node, index, advice)? {
             None => Ok(None),
             Some(c) => match &c.data {
@@ -110,7 +119,12 @@ impl<'m> Importer<'m> {
     }
 
     /// Applies a step that commutes with quantization to an activation.
-    pub fn apply_step(&mut self, node: &NodeView<'m>, value: Value, step: Step) -> Result<Value, ImportError> {
+    pub fn apply_step(
+        &mut self,
+        node: &NodeView<'m>,
+        value: Value,
+        step: Step,
+    ) -> Result<Value, ImportError> {
         let shape = step.shape().clone();
         Ok(match value {
             Value::Int(Int { tensor, dtype, .. }) => {
@@ -121,7 +135,11 @@ impl<'m> Importer<'m> {
                 let tensor = self.plan.step(tensor, &step, &node.at(), node.output()?)?;
                 Value::Real(Real { tensor, shape, quant })
             }
-            Value::Input(FloatInput { input, base, mut steps }) => {
+            Value::Input(FloatInput {
+                input,
+                base,
+                mut steps,
+            }) => {
                 steps.push(step);
                 Value::Input(FloatInput { input, base, steps })
             }
@@ -137,10 +155,15 @@ impl<'m> Importer<'m> {
 
 fn step(node: &NodeView<'_>, dims: &[usize], what: &Move) -> Result<Step, ImportError> {
     Ok(match what {
-        Move::Reshape(new) => Step::Reshape { shape: node.shape(new.clone())? },
+        Move::Reshape(new) => Step::Reshape {
+            shape: node.shape(new.clone())?,
+        },
         Move::Transpose(perm) => {
             let new = perm.iter().filter_map(|p| dims.get(*p).copied()).collect();
-            Step::Transpose { perm: perm.clone(), shape: node.shape(new)? }
+            Step::Transpose {
+                perm: perm.clone(),
+                shape: node.shape(new)?,
+            }
         }
     })
 }
@@ -148,9 +171,9 @@ fn step(node: &NodeView<'_>, dims: &[usize], what: &Move) -> Result<Step, Import
 fn move_const(node: &NodeView<'_>, c: &Const, what: &Move) -> Result<Const, ImportError> {
     match what {
         Move::Reshape(dims) => Ok(c.with_dims(dims.clone())),
-        Move::Transpose(perm) => {
-            c.transpose(perm).ok_or_else(|| node.shapes("the permutation must fit the shape", &c.dims))
-        }
+        Move::Transpose(perm) => c
+            .transpose(perm)
+            .ok_or_else(|| node.shapes("the permutation must fit the shape", &c.dims)),
     }
 }
 
@@ -167,8 +190,13 @@ fn move_quant_const(node: &NodeView<'_>, q: &QuantConst, what: &Move) -> Result<
             })
         }
     };
-    let axis = axis.ok_or_else(|| node.unsupported("it splits the axis of per-channel scales; quantize per tensor"))?;
-    Ok(QuantConst { ints, axis, ..q.clone() })
+    let axis = axis
+        .ok_or_else(|| node.unsupported("it splits the axis of per-channel scales; quantize per tensor"))?;
+    Ok(QuantConst {
+        ints,
+        axis,
+        ..q.clone()
+    })
 }
 
 fn move_tail(node: &NodeView<'_>, mut tail: Tail, what: &Move) -> Result<Value, ImportError> {
@@ -186,7 +214,9 @@ fn move_tail(node: &NodeView<'_>, mut tail: Tail, what: &Move) -> Result<Value, 
 }
 
 fn transpose_perm(node: &NodeView<'_>, rank: usize) -> Result<Vec<usize>, ImportError> {
-    let Some(perm) = node.ints("perm") else { return Ok((0..rank).rev().collect()) };
+    let Some(perm) = node.ints("perm") else {
+        return Ok((0..rank).rev().collect());
+    };
     let perm: Vec<usize> = perm.iter().filter_map(|p| usize::try_from(*p).ok()).collect();
     let mut sorted = perm.clone();
     sorted.sort_unstable();
@@ -234,24 +264,46 @@ fn reshape(node: &NodeView<'_>, dims: &[usize], target: &[i64]) -> Option<Vec<us
 
 fn squeeze(dims: &[usize], axes: Option<&[i64]>) -> Option<Vec<usize>> {
     let drop: Vec<usize> = match axes {
-        Some(axes) => axes.iter().map(|a| normalize_axis(*a, dims.len())).collect::<Option<_>>()?,
+        Some(axes) => axes
+            .iter()
+            .map(|a| normalize_axis(*a, dims.len()))
+            .collect::<Option<_>>()?,
         None => (0..dims.len()).filter(|a| dims.get(*a) == Some(&1)).collect(),
     };
     let ones = drop.iter().all(|a| dims.get(*a) == Some(&1));
-    ones.then(|| dims.iter().enumerate().filter(|(i, _)| !drop.contains(i)).map(|(_, d)| *d).collect())
+    ones.then(|| {
+        dims.iter()
+            .enumerate()
+            .filter(|(i, _)| !drop.contains(i))
+            .map(|(_, d)| *d)
+            .collect()
+    })
 }
 
 fn unsqueeze(dims: &[usize], axes: Option<&[i64]>) -> Option<Vec<usize>> {
     let axes = axes?;
     let rank = dims.len().checked_add(axes.len()).filter(|r| *r <= MAX_RANK)?;
-    let new: Vec<usize> = axes.iter().map(|a| normalize_axis(*a, rank)).collect::<Option<_>>()?;
+    let new: Vec<usize> = axes
+        .iter()
+        .map(|a| normalize_axis(*a, rank))
+        .collect::<Option<_>>()?;
     let mut rest = dims.iter();
-    let out: Option<Vec<usize>> =
-        (0..rank).map(|a| if new.contains(&a) { Some(1) } else { rest.next().copied() }).collect();
+    let out: Option<Vec<usize>> = (0..rank)
+        .map(|a| {
+            if new.contains(&a) {
+                Some(1)
+            } else {
+                rest.next().copied()
+            }
+        })
+        .collect();
     out.filter(|_| rest.next().is_none())
 }
 
 /// The dimensions as int64, as the Shape operator gives them.
 pub fn dims_as_ints(shape: &[usize]) -> Vec<i64> {
-    shape.iter().map(|d| i64::try_from(*d).unwrap_or(i64::MAX)).collect()
+    shape
+        .iter()
+        .map(|d| i64::try_from(*d).unwrap_or(i64::MAX))
+        .collect()
 }

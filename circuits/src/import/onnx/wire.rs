@@ -89,7 +89,10 @@ struct Scan<'a> {
 
 impl Scan<'_> {
     fn wire(&self, what: &'static str) -> ImportError {
-        ImportError::Wire { offset: self.at, what }
+        ImportError::Wire {
+            offset: self.at,
+            what,
+        }
     }
 
     fn varint(&mut self, end: usize) -> Result<u64, ImportError> {
@@ -124,7 +127,10 @@ impl Scan<'_> {
     fn cost(&mut self, bytes: usize) -> Result<(), ImportError> {
         self.decoded = self.decoded.saturating_add(bytes);
         if self.decoded > MAX_DECODED {
-            return Err(ImportError::TooMany { what: "bytes of decoded fields", limit: MAX_DECODED });
+            return Err(ImportError::TooMany {
+                what: "bytes of decoded fields",
+                limit: MAX_DECODED,
+            });
         }
         Ok(())
     }
@@ -166,7 +172,10 @@ impl Scan<'_> {
             if inner == Kind::Node {
                 self.nodes += 1;
                 if self.nodes > MAX_NODES {
-                    return Err(ImportError::TooMany { what: "nodes", limit: MAX_NODES });
+                    return Err(ImportError::TooMany {
+                        what: "nodes",
+                        limit: MAX_NODES,
+                    });
                 }
             }
             self.cost(MESSAGE_COST)?;
@@ -193,9 +202,17 @@ impl Scan<'_> {
 /// [`ImportError::TooLarge`], [`ImportError::Wire`], [`ImportError::TooDeep`], [`ImportError::TooMany`].
 pub fn check(bytes: &[u8]) -> Result<(), ImportError> {
     if bytes.len() > MAX_BYTES {
-        return Err(ImportError::TooLarge { bytes: bytes.len(), limit: MAX_BYTES });
+        return Err(ImportError::TooLarge {
+            bytes: bytes.len(),
+            limit: MAX_BYTES,
+        });
     }
-    let mut scan = Scan { bytes, at: 0, nodes: 0, decoded: 0 };
+    let mut scan = Scan {
+        bytes,
+        at: 0,
+        nodes: 0,
+        decoded: 0,
+    };
     let mut stack = vec![(Kind::Model, bytes.len())];
     while let Some(&(kind, end)) = stack.last() {
         if scan.at >= end {
@@ -204,7 +221,10 @@ pub fn check(bytes: &[u8]) -> Result<(), ImportError> {
         }
         if let Some(inner) = scan.field(kind, end)? {
             if stack.len() >= MAX_DEPTH {
-                return Err(ImportError::TooDeep { offset: scan.at, limit: MAX_DEPTH });
+                return Err(ImportError::TooDeep {
+                    offset: scan.at,
+                    limit: MAX_DEPTH,
+                });
             }
             stack.push(inner);
         }
