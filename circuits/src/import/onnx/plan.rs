@@ -149,13 +149,17 @@ impl Plan {
         self.nodes.push(node);
     }
 
-    /// Notes scale and zero point of a tensor that has none yet, and of what it is a view or max pool of.
-    pub fn set_quant(&mut self, tensor: usize, quant: Quant) {
+    /// Notes scale and zero point of a tensor that has none yet, and of what it is a view or max pool of. False
+    /// when the tensor, or one of those, has others.
+    pub fn set_quant(&mut self, tensor: usize, quant: Quant) -> bool {
         let mut tensor = Some(tensor);
         while let Some(index) = tensor {
             match self.tensors.get_mut(index) {
-                Some(t) if t.quant.is_none() => t.quant = Some(quant),
-                _ => return,
+                Some(PlanTensor {
+                    quant: Some(known), ..
+                }) => return *known == quant,
+                Some(t) => t.quant = Some(quant),
+                None => return false,
             }
             let maker = self
                 .maker
@@ -164,6 +168,21 @@ impl Plan {
                 .flatten()
                 .and_then(|n| self.nodes.get(n));
             tensor = maker.and_then(|n| n.inputs.first().copied());
+        }
+        true
+    }
+
+    /// Gives views and max pools the scale and zero point of what they read, where nothing else told.
+    fn complete_quants(&mut self) {
+        for node in &self.nodes {
+            let known = node
+                .inputs
+                .first()
+                .and_then(|i| self.tensors.get(*i))
+                .and_then(|t| t.quant);
+            if let Some(t) = self.tensors.get_mut(node.output) {
+                t.quant = t.quant.or(known);
+            }
         }
     }
 
@@ -306,7 +325,8 @@ impl Plan {
     }
 
     /// Builds the operators and the graph.
-    pub fn build(self) -> Result<Graph, ImportError> {
+    pub fn build(mut self) -> Result<Graph, ImportError> {
+        self.complete_quants();
         let mut ids: Vec<Option<TensorId>> = vec![None; self.tensors.len()];
         let used = self
             .inputs

@@ -105,7 +105,12 @@ impl<'m> Importer<'m> {
         if quant.dtype != int.dtype {
             return Err(node.operand(scale + 1, "must have the type of the tensor that it belongs to"));
         }
-        self.plan.set_quant(int.tensor, quant);
+        if !self.plan.set_quant(int.tensor, quant) {
+            return Err(node.operand(
+                scale,
+                "must be the scale and zero point with which the tensor was quantized",
+            ));
+        }
         Ok(Real {
             tensor: int.tensor,
             shape: int.shape,
