@@ -1,6 +1,9 @@
 //! Readers for the test material: npz archives and model folders.
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub mod runtime;
+pub mod writer;
+
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
