@@ -3,11 +3,15 @@
 //! From here on an operator's meaning is its integer `reference`; floats appear only in [`TensorInfo`]
 //! (to quantize and dequantize at the edges) and in [`crate::tail`].
 
-use crate::ops::{Op, OpError};
-use crate::quant::{QuantError, TensorQuant};
-use crate::tail::{self, TailError, TailOp, Value};
-use crate::tensor::{DType, MAX_ELEMENTS, Shape, Tensor, TensorError};
+use crate::ops::Op;
+use crate::quant::TensorQuant;
+use crate::tail::{self, TailOp, Value};
+use crate::tensor::{DType, MAX_ELEMENTS, Shape, Tensor};
 use serde::{Deserialize, Serialize};
+
+mod error;
+
+pub use error::GraphError;
 
 /// Index of a tensor in [`Graph::tensors`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -76,110 +80,6 @@ pub struct Graph {
     pub outputs: Vec<OutputPort>,
 }
 
-/// What can be wrong with a graph or with the tensors given to it.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum GraphError {
-    /// A tensor index that does not exist.
-    #[error("{place} refers to tensor {tensor}, the graph has {len}")]
-    NoTensor {
-        /// Where it is used.
-        place: String,
-        /// The index.
-        tensor: usize,
-        /// Number of tensors.
-        len: usize,
-    },
-    /// A tensor read before anything makes it.
-    #[error("node `{node}` reads tensor `{tensor}` before it is made; put the nodes in topological order")]
-    Order {
-        /// The node.
-        node: String,
-        /// The tensor.
-        tensor: String,
-    },
-    /// A tensor that two nodes or inputs make.
-    #[error("tensor `{tensor}` is made twice")]
-    MadeTwice {
-        /// The tensor.
-        tensor: String,
-    },
-    /// A tensor that nothing makes.
-    #[error("tensor `{tensor}` is neither an input nor any node's output")]
-    NeverMade {
-        /// The tensor.
-        tensor: String,
-    },
-    /// No input or no output.
-    #[error("the graph has no {what}")]
-    Empty {
-        /// Inputs or outputs.
-        what: &'static str,
-    },
-    /// The tensors together are too large.
-    #[error("the graph's tensors have {elements} elements together, the limit is {limit}")]
-    TooLarge {
-        /// Elements of all tensors.
-        elements: usize,
-        /// The limit.
-        limit: usize,
-    },
-    /// Scale or zero point of a tensor.
-    #[error("tensor `{tensor}`: {source}")]
-    Quant {
-        /// The tensor.
-        tensor: String,
-        /// What is wrong.
-        source: QuantError,
-    },
-    /// An operator.
-    #[error("node `{node}`: {source}")]
-    Op {
-        /// The node.
-        node: String,
-        /// What is wrong.
-        source: OpError,
-    },
-    /// An output port's operators in the clear.
-    #[error("output `{output}`: {source}")]
-    Tail {
-        /// The output.
-        output: String,
-        /// What is wrong.
-        source: TailError,
-    },
-    /// A node's output that is not a tensor of its declared shape and type.
-    #[error("node `{node}`: {source}")]
-    Tensor {
-        /// The node.
-        node: String,
-        /// What is wrong.
-        source: TensorError,
-    },
-    /// Another number of tensors than needed.
-    #[error("{actual} tensors were given, the graph needs {expected}")]
-    Count {
-        /// Needed.
-        expected: usize,
-        /// Given.
-        actual: usize,
-    },
-    /// A given tensor of another shape or type.
-    #[error("tensor `{tensor}` is {expected_type} {expected}, {actual_type} {actual} was given")]
-    Given {
-        /// The tensor.
-        tensor: String,
-        /// Its shape.
-        expected: Shape,
-        /// Its type.
-        expected_type: DType,
-        /// The given shape.
-        actual: Shape,
-        /// The given type.
-        actual_type: DType,
-    },
-}
-
 /// One output value at which the runtime is known to return something else than the proved integers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeDifference {
@@ -205,8 +105,15 @@ impl TensorInfo {
     }
 
     fn check(&self, tensor: &Tensor) -> Result<(), GraphError> {
+        let values = tensor.data();
+        let range = self.dtype.min()..=self.dtype.max();
         if *tensor.shape() == self.shape && tensor.dtype() == self.dtype {
-            return Ok(());
+            if values.len() == self.shape.len() && values.iter().all(|v| range.contains(v)) {
+                return Ok(());
+            }
+            return Err(GraphError::Values {
+                tensor: self.name.clone(),
+            });
         }
         Err(GraphError::Given {
             tensor: self.name.clone(),
@@ -295,6 +202,11 @@ impl Graph {
                 source,
             };
             info.quant().validate("the tensor").map_err(named)?;
+            let named = |source| GraphError::Shape {
+                tensor: info.name.clone(),
+                source,
+            };
+            Shape::new(info.shape.dims().to_vec()).map_err(named)?;
             elements = elements.saturating_add(info.shape.len());
         }
         if elements > MAX_ELEMENTS {

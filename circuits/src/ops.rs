@@ -1,7 +1,7 @@
 //! Operators of the integer graph. One operator = one file.
 
 use crate::graph::TensorInfo;
-use crate::quant::{QuantError, Requantize, Runtime};
+use crate::quant::{Requantize, Runtime};
 use crate::tensor::{DType, MAX_ELEMENTS};
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,7 @@ mod add;
 mod avg_pool;
 mod conv2d;
 mod dense;
+mod error;
 mod max_pool;
 mod view;
 mod window;
@@ -17,142 +18,13 @@ pub use add::Add;
 pub use avg_pool::{AvgKind, AvgPool};
 pub use conv2d::Conv2d;
 pub use dense::Dense;
+pub use error::OpError;
 pub use max_pool::MaxPool;
 pub use view::View;
 pub use window::Window;
 
 /// Largest magnitude of a weight after its zero point is subtracted.
 pub const MAX_WEIGHT: i32 = 255;
-
-/// What can be wrong with an operator or its tensors.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpError {
-    /// Scales, zero points, clamp bounds, or a fit that does not exist.
-    #[error(transparent)]
-    Quant(#[from] QuantError),
-    /// A size that must be positive, or a product of sizes past the element limit.
-    #[error("{what} is zero or passes {MAX_ELEMENTS} elements: {sizes:?}")]
-    Size {
-        /// Which sizes.
-        what: &'static str,
-        /// The sizes.
-        sizes: Vec<usize>,
-    },
-    /// A window that does not fit its padded input.
-    #[error(
-        "window: kernel {kernel:?} with dilation {dilation:?} is larger than input {input:?} with its padding"
-    )]
-    Kernel {
-        /// Input plane.
-        input: (usize, usize),
-        /// Kernel taps.
-        kernel: (usize, usize),
-        /// Dilation.
-        dilation: (usize, usize),
-    },
-    /// Channels that the groups do not divide.
-    #[error("conv2d: {groups} groups do not divide {c_in} input and {c_out} output channels")]
-    Groups {
-        /// Groups.
-        groups: usize,
-        /// Input channels.
-        c_in: usize,
-        /// Output channels.
-        c_out: usize,
-    },
-    /// Data of another length than the sizes say.
-    #[error("{what}: {actual} values where {expected} are needed")]
-    Length {
-        /// Whose data.
-        what: &'static str,
-        /// Needed.
-        expected: usize,
-        /// Given.
-        actual: usize,
-    },
-    /// A weight outside -255..=255.
-    #[error("{what}: weight {weight} at flat index {index} is outside -255..=255")]
-    Weight {
-        /// Which operator.
-        what: &'static str,
-        /// Flat index.
-        index: usize,
-        /// The weight, zero point subtracted.
-        weight: i32,
-    },
-    /// A pooling window that reaches outside the input.
-    #[error(
-        "average pool: output row or column {at} reaches outside the input, so its windows have different numbers of \
-         taps; remove the padding, or export the pool as a depthwise convolution (which counts padding as zeros)"
-    )]
-    PaddedAverage {
-        /// First output row or column concerned.
-        at: usize,
-    },
-    /// A max pool window without any tap inside the input.
-    #[error("max pool: the window of output row or column {at} lies outside the input; reduce the padding")]
-    EmptyWindow {
-        /// First output row or column concerned.
-        at: usize,
-    },
-    /// A global pool whose window is not the plane.
-    #[error("global average pool: kernel {kernel:?} is not the plane {input:?}")]
-    NotGlobal {
-        /// Kernel taps.
-        kernel: (usize, usize),
-        /// Input plane.
-        input: (usize, usize),
-    },
-    /// Not a permutation.
-    #[error("view: {what} is not a permutation of 0..{len}")]
-    Permutation {
-        /// Which list.
-        what: &'static str,
-        /// Length.
-        len: usize,
-    },
-    /// Another number of inputs than the operator reads.
-    #[error("{what} reads {expected} tensors, {actual} are connected")]
-    Inputs {
-        /// Which operator.
-        what: &'static str,
-        /// Expected.
-        expected: usize,
-        /// Connected.
-        actual: usize,
-    },
-    /// A tensor of another shape than the operator reads or makes.
-    #[error("{what} `{tensor}` has shape {actual:?}, expected {expected}")]
-    Shape {
-        /// Which operator and side.
-        what: &'static str,
-        /// Name of the tensor.
-        tensor: String,
-        /// Its dimensions.
-        actual: Vec<usize>,
-        /// What is needed.
-        expected: String,
-    },
-    /// A tensor of another type, scale or zero point than the operator was built for.
-    #[error("{what} `{tensor}`: type, scale or zero point is not the one that the operator was built for")]
-    Mismatch {
-        /// Which operator and side.
-        what: &'static str,
-        /// Name of the tensor.
-        tensor: String,
-    },
-    /// A stored bound that the weights and the input type exceed.
-    #[error(
-        "{what}: channel {channel} can reach accumulators outside its stated range; build it with its constructor"
-    )]
-    Bounds {
-        /// Which operator.
-        what: &'static str,
-        /// Output channel.
-        channel: usize,
-    },
-}
 
 /// An operator of the integer graph.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -185,7 +57,8 @@ impl Op {
         }
     }
 
-    /// The operator's integer meaning: flat values in, flat values out.
+    /// The operator's integer meaning: flat values in, flat values out. The operator must come from its constructor or
+    /// have passed [`Op::validate`].
     ///
     /// # Errors
     /// [`OpError::Inputs`], [`OpError::Length`].

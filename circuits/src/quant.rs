@@ -121,6 +121,15 @@ pub enum QuantError {
         /// The limit.
         limit: usize,
     },
+    /// No integers stay within one output step of the runtime's formula.
+    #[error(
+        "channel {channel}: no integers stay within one step of the runtime's formula; \
+         quantize the model again with input and output scales nearer to each other"
+    )]
+    Apart {
+        /// Output channel.
+        channel: usize,
+    },
     /// Integers that no fit returns: divisor, multiplier, range or list out of order.
     #[error("channel {channel}: {what}; build the operator with its constructor")]
     Malformed {

@@ -1,5 +1,11 @@
 //! What the importer refuses, each by its own error, and that no bytes make it panic.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests fail by panicking"
+)]
+
 mod common;
 
 use common::shared;

@@ -1,5 +1,11 @@
 //! Small networks with the habits of real exporters, made by `vectors/make_quirks.py`, against onnxruntime.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests fail by panicking"
+)]
+
 mod common;
 
 use common::read_npz;

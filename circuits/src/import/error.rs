@@ -278,13 +278,12 @@ pub enum ImportError {
         /// The node.
         at: NodeRef,
         /// The reason.
-        source: OpError,
+        source: Box<OpError>,
     },
     /// The finished graph is not sound.
     #[error("the imported graph is not sound: {source}")]
     Graph {
         /// The reason.
-        #[from]
-        source: GraphError,
+        source: Box<GraphError>,
     },
 }

@@ -6,7 +6,9 @@
 //! value of the tail that is computed in the clear. A QuantizeLinear turns a waiting result into an operator
 //! of the [`plan::Plan`]; from the plan the integer graph is built.
 //!
-//! The arithmetic is that of onnxruntime's fused kernels, `S = f32(f32(x_scale * w_scale) / y_scale)`.
+//! The arithmetic is that of onnxruntime's fused kernels, `S = f32(f32(x_scale * w_scale) / y_scale)`. Every
+//! QuantizeLinear of the file is kept: where onnxruntime's optimizer drops one of two that follow each other
+//! (`DoubleQDQPairsRemover`), the result here is that of the file, as onnxruntime gives it unoptimized.
 
 use super::{ImportError, NodeRef};
 use crate::graph::Graph;
@@ -15,14 +17,17 @@ use importer::Importer;
 use prost::Message;
 use std::collections::BTreeMap;
 
+mod build;
 mod clamp;
 mod constant_sum;
 mod consts;
+mod emit;
 mod fold;
 mod importer;
 mod linear;
 mod node;
 mod plan;
+mod planes;
 mod pool;
 mod proto;
 mod qdq;

@@ -109,26 +109,20 @@ impl Sum {
         self.a.clone().flat_map(move |a| b.clone().map(move |b| (a, b)))
     }
 
-    /// The pairs within [`NEAR_STEP`] of a step inside the clamp bounds.
-    fn demands(&self) -> Vec<Demand> {
+    /// The pairs within `distance` of a step inside the clamp bounds.
+    fn demands(&self, distance: f64) -> Vec<Demand> {
         let near = |(a, b): (i32, i32)| {
             let value = f64::from(self.value(a, b));
             let step = (value - 0.5).round_ties_even();
-            if (value - 0.5 - step).abs() > NEAR_STEP
-                || step < f64::from(self.lo)
-                || step >= f64::from(self.hi)
-            {
+            let inside = step >= f64::from(self.lo) && step < f64::from(self.hi);
+            if !inside || (value - 0.5 - step).abs() > distance {
                 return None;
             }
             #[allow(clippy::cast_possible_truncation, reason = "between the clamp bounds, whole")]
             let value = step as i64 + 1;
             let above = i64::from(self.runtime(a, b)) >= value;
-            Some(Demand {
-                a: i64::from(a - self.z_a),
-                b: i64::from(b - self.z_b),
-                value,
-                above,
-            })
+            let (a, b) = (i64::from(a - self.z_a), i64::from(b - self.z_b));
+            Some(Demand { a, b, value, above })
         };
         self.pairs().filter_map(near).collect()
     }
@@ -151,7 +145,10 @@ impl Sum {
     }
 
     fn fit(&self) -> Result<(Multipliers, i64), OpError> {
-        let demands = self.demands();
+        let mut demands = self.demands(NEAR_STEP);
+        if demands.is_empty() {
+            demands = self.demands(0.5);
+        }
         let mut best: Option<(Multipliers, Offset)> = None;
         let (mut lows, mut ups) = (Vec::new(), Vec::new());
         for candidate in self.candidates() {
@@ -213,6 +210,13 @@ impl Add {
         add.check_fields(&[dtype_a, dtype_b])?;
         let differs = |(a, b)| (add.apply(&[a, b]) != sum.runtime(a, b)).then(|| (a, b, sum.runtime(a, b)));
         add.differing = sum.pairs().filter_map(differs).collect();
+        if add
+            .differing
+            .iter()
+            .any(|&(a, b, runtime)| (add.apply(&[a, b]) - runtime).abs() > 1)
+        {
+            return Err(QuantError::Apart { channel: 0 }.into());
+        }
         Ok(add)
     }
 

@@ -56,9 +56,12 @@ impl Axis {
 
     /// Number of taps inside the input at output position `at`.
     fn taps_inside(&self, at: usize) -> usize {
-        (0..self.kernel)
-            .filter(|&tap| self.position(at, tap).is_some())
-            .count()
+        let start = at * self.stride;
+        let before = self.pad.saturating_sub(start).div_ceil(self.dilation);
+        let end = (self.input + self.pad)
+            .checked_sub(start + 1)
+            .map_or(0, |room| room / self.dilation + 1);
+        end.min(self.kernel).saturating_sub(before)
     }
 
     /// First output position at which `wrong(taps inside)`.
@@ -158,19 +161,19 @@ impl Window {
     /// Number of taps.
     #[must_use]
     pub fn num_taps(&self) -> usize {
-        self.kernel.0 * self.kernel.1
+        self.kernel.0.saturating_mul(self.kernel.1)
     }
 
     /// Values in an input plane.
     #[must_use]
     pub fn input_len(&self) -> usize {
-        self.input.0 * self.input.1
+        self.input.0.saturating_mul(self.input.1)
     }
 
     /// Values in an output plane.
     #[must_use]
     pub fn output_len(&self) -> usize {
-        self.output.0 * self.output.1
+        self.output.0.saturating_mul(self.output.1)
     }
 
     pub(super) fn axes(&self) -> (Axis, Axis) {

@@ -15,6 +15,8 @@ use rayon::prelude::*;
 pub(crate) const DIVISORS: std::ops::Range<u32> = 1..1 << DIVISOR_SHIFT;
 /// How many divisors are tried before the one with the fewest differences is kept.
 const TRIES: usize = 200;
+/// Multipliers stay below this (2^51).
+const MAX_MULTIPLIER: f64 = 2_251_799_813_685_248.0;
 
 /// A monotone staircase to fit.
 #[derive(Debug, Clone, Copy)]
@@ -147,9 +149,16 @@ fn candidates(slope: f64) -> Vec<(i64, u32)> {
         .filter_map(|d1| {
             let d = f64::from(d1) * f64::from(1u32 << DIVISOR_SHIFT);
             let exact = slope * d;
-            let m = exact.round_ties_even().max(1.0);
-            #[allow(clippy::cast_possible_truncation, reason = "below 2^62, whole")]
-            (m < 4.0e18).then(|| ((m - exact).abs() / d, m as i64, d1))
+            if exact >= MAX_MULTIPLIER {
+                return None;
+            }
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "below 2^52; the fraction is to be dropped"
+            )]
+            let m = ((exact + 0.5) as i64).max(1);
+            #[allow(clippy::cast_precision_loss, reason = "below 2^53")]
+            Some(((m as f64 - exact).abs() / d, m, d1))
         })
         .collect();
     let order = |x: &(f64, i64, u32), y: &(f64, i64, u32)| x.0.total_cmp(&y.0).then(x.2.cmp(&y.2));
@@ -215,14 +224,13 @@ pub(crate) fn best_offset(lows: &mut Vec<i64>, ups: &mut Vec<i64>, unit: i64, li
             cost: 0,
         });
     }
+    if disjoint(lows, ups, limit) {
+        return None;
+    }
     lows.retain(|l| *l > up);
     ups.retain(|u| *u < low);
     lows.sort_unstable_by(|a, b| b.cmp(a));
     ups.sort_unstable();
-    let disjoint = lows.iter().zip(ups.iter()).filter(|(l, u)| l > u).count();
-    if u64::try_from(disjoint).unwrap_or(u64::MAX) >= limit {
-        return None;
-    }
     let mut tried: Vec<i64> = lows.iter().chain(ups.iter()).copied().collect();
     tried.sort_unstable();
     tried.dedup();
@@ -234,6 +242,17 @@ pub(crate) fn best_offset(lows: &mut Vec<i64>, ups: &mut Vec<i64>, unit: i64, li
         })
         .min_by_key(|o| (o.cost, o.b))?;
     (best.cost < limit).then_some(best)
+}
+
+/// True when `limit` disjoint pairs of a low above an up exist, each of which costs at least one point.
+fn disjoint(lows: &mut [i64], ups: &mut [i64], limit: u64) -> bool {
+    let at = usize::try_from(limit.saturating_sub(1)).unwrap_or(usize::MAX);
+    if at >= lows.len() || at >= ups.len() {
+        return false;
+    }
+    let (_, low, _) = lows.select_nth_unstable_by(at, |a, b| b.cmp(a));
+    let (_, up, _) = ups.select_nth_unstable(at);
+    low > up
 }
 
 /// Points that offset `b` leaves apart; `lows` descending, `ups` ascending.

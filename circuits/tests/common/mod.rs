@@ -1,5 +1,10 @@
 //! Readers for the test material: npz archives and model folders.
 #![allow(dead_code, reason = "each test program uses its part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a helper of tests: it fails by panicking and prints what it measures"
+)]
 
 pub mod runtime;
 pub mod writer;

@@ -27,7 +27,7 @@ pub struct Importer<'m> {
     /// Tensor of each float input once it is quantized: input, tensor.
     pub quantized_inputs: HashMap<usize, usize>,
     /// Operators already made from a waiting result.
-    pub made: HashMap<super::qdq::MadeKey, usize>,
+    pub made: HashMap<super::emit::MadeKey, usize>,
 }
 
 impl<'m> Importer<'m> {

@@ -3,6 +3,7 @@
 use super::proto;
 use super::{ImportError, NodeRef};
 use crate::import::error::short;
+use crate::ops::OpError;
 use crate::tensor::{Shape, TensorError};
 
 /// A node and the operator set that gives it its meaning.
@@ -162,6 +163,14 @@ impl<'m> NodeView<'m> {
     /// A checked shape.
     pub fn shape(&self, dims: Vec<usize>) -> Result<Shape, ImportError> {
         Shape::new(dims).map_err(|source| self.tensor_error(source))
+    }
+
+    /// An [`ImportError::Op`].
+    pub fn op_error(&self, source: OpError) -> ImportError {
+        ImportError::Op {
+            at: self.at(),
+            source: Box::new(source),
+        }
     }
 
     /// An [`ImportError::Tensor`].

@@ -4,9 +4,7 @@
 use super::constant_sum::ConstantSum;
 use super::value::{Average, Quant, Step};
 use super::{ImportError, NodeRef};
-use crate::graph::{Graph, InputPort, Node, OutputPort, TensorId, TensorInfo};
-use crate::ops::{Add, AvgKind, AvgPool, Conv2d, Dense, MaxPool, Op, OpError, View, Window};
-use crate::quant::OutputQuant;
+use crate::ops::Window;
 use crate::tail::TailOp;
 use crate::tensor::{DType, Shape};
 
@@ -173,7 +171,7 @@ impl Plan {
     }
 
     /// Gives views and max pools the scale and zero point of what they read, where nothing else told.
-    fn complete_quants(&mut self) {
+    pub fn complete_quants(&mut self) {
         for node in &self.nodes {
             let known = node
                 .inputs
@@ -273,7 +271,7 @@ impl Plan {
         }
         let mut maker: Vec<Option<usize>> = vec![None; self.tensors.len()];
         let mut folded = vec![false; self.nodes.len()];
-        for index in 0..self.nodes.len() {
+        for (index, folded) in folded.iter_mut().enumerate() {
             let node = &self.nodes[index];
             let (output, bounds) = (node.output, node.bounds);
             let last = node.inputs.first().and_then(|t| maker.get(*t).copied().flatten());
@@ -281,7 +279,7 @@ impl Plan {
                 (Some(producer), Some(last)) => {
                     self.narrow(producer, bounds);
                     self.nodes[last].output = output;
-                    folded[index] = true;
+                    *folded = true;
                     last
                 }
                 _ => index,
@@ -323,78 +321,6 @@ impl Plan {
             node.bounds = (node.bounds.0.max(bounds.0), node.bounds.1.min(bounds.1));
         }
     }
-
-    /// Builds the operators and the graph.
-    pub fn build(mut self) -> Result<Graph, ImportError> {
-        self.complete_quants();
-        let mut ids: Vec<Option<TensorId>> = vec![None; self.tensors.len()];
-        let used = self
-            .inputs
-            .iter()
-            .map(|i| i.1)
-            .chain(self.nodes.iter().map(|n| n.output));
-        let mut tensors = Vec::new();
-        for index in used {
-            if let (Some(slot @ None), Some(t)) = (ids.get_mut(index), self.tensors.get(index)) {
-                *slot = Some(TensorId(tensors.len()));
-                tensors.push(TensorInfo {
-                    name: t.name.clone(),
-                    shape: t.shape.clone(),
-                    dtype: t.dtype,
-                    scale: t.quant.map_or(1.0, |q| q.scale),
-                    zero_point: t.quant.map_or(0, |q| q.zero_point),
-                });
-            }
-        }
-        let id = |index: usize| {
-            ids.get(index).copied().flatten().ok_or(ImportError::Missing {
-                what: "tensor that a node reads",
-            })
-        };
-        let mut nodes = Vec::with_capacity(self.nodes.len());
-        for node in self.nodes {
-            let inputs = node.inputs.iter().map(|i| id(*i)).collect::<Result<_, _>>()?;
-            let output = id(node.output)?;
-            let op =
-                build_op(node.spec, node.bounds).map_err(|source| ImportError::Op { at: node.at, source })?;
-            nodes.push(Node {
-                name: node.name,
-                op,
-                inputs,
-                output,
-            });
-        }
-        let inputs = self
-            .inputs
-            .into_iter()
-            .map(|(name, tensor, float)| {
-                Ok(InputPort {
-                    name,
-                    tensor: id(tensor)?,
-                    float,
-                })
-            })
-            .collect::<Result<_, ImportError>>()?;
-        let outputs = self
-            .outputs
-            .into_iter()
-            .map(|(name, tensor, tail)| {
-                Ok(OutputPort {
-                    name,
-                    tensor: id(tensor)?,
-                    tail,
-                })
-            })
-            .collect::<Result<_, ImportError>>()?;
-        let graph = Graph {
-            tensors,
-            nodes,
-            inputs,
-            outputs,
-        };
-        graph.validate()?;
-        Ok(graph)
-    }
 }
 
 fn mark(needed: &mut [bool], tensor: usize) {
@@ -411,63 +337,4 @@ pub fn keeps_order(dims: &[usize], perm: &[usize]) -> bool {
         .filter(|p| dims.get(*p) != Some(&1))
         .collect();
     moved.is_sorted()
-}
-
-fn build_op(spec: Spec, (lo, hi): (i32, i32)) -> Result<Op, OpError> {
-    let output = |l: &LinearSpec| OutputQuant {
-        scales: l.scales.clone(),
-        zero_point: l.zero_point,
-        lo,
-        hi,
-    };
-    Ok(match spec {
-        Spec::Conv {
-            window,
-            c_in,
-            c_out,
-            groups,
-            linear,
-        } => {
-            let y = output(&linear);
-            let x = linear.x.to_tensor_quant();
-            Op::Conv2d(Conv2d::new(
-                window,
-                c_in,
-                c_out,
-                groups,
-                linear.weights,
-                &x,
-                &linear.bias,
-                &y,
-            )?)
-        }
-        Spec::Dense { rows, k, n, linear } => {
-            let y = output(&linear);
-            let x = linear.x.to_tensor_quant();
-            Op::Dense(Dense::new(rows, k, n, linear.weights, &x, &linear.bias, &y)?)
-        }
-        Spec::Add { a, b, y } => {
-            let (a, b, y) = (a.to_tensor_quant(), b.to_tensor_quant(), y.to_tensor_quant());
-            Op::Add(Add::new(&a, &b, &y, lo, hi)?)
-        }
-        Spec::AddConst { window, sum } => Op::Conv2d(sum.build(window, lo, hi)?),
-        Spec::Rescale { x, y } => Op::Add(Add::rescale(&x.to_tensor_quant(), &y.to_tensor_quant(), lo, hi)?),
-        Spec::AvgPool {
-            window,
-            channels,
-            x,
-            y,
-            kind,
-        } => {
-            let kind = match kind {
-                Average::Global => AvgKind::Global,
-                Average::Window => AvgKind::Window,
-            };
-            let (x, y) = (x.to_tensor_quant(), y.to_tensor_quant());
-            Op::AvgPool(AvgPool::new(window, channels, &x, &y, lo, hi, kind)?)
-        }
-        Spec::MaxPool { window, channels } => Op::MaxPool(MaxPool::new(window, channels)?),
-        Spec::Identity => Op::View(View::identity()),
-        Spec::Transpose { dims, perm } => Op::View(View::transpose(&dims, &perm)?),
-    })
 }

@@ -3,8 +3,9 @@
 use super::ImportError;
 use super::consts::Data;
 use super::importer::Importer;
-use super::linear::{Planes, pending};
+use super::linear::pending;
 use super::node::NodeView;
+use super::planes::Planes;
 use super::value::{Average, Base, Pending, Real, Step, Value};
 use crate::ops::Window;
 use std::rc::Rc;
@@ -157,10 +158,6 @@ fn kernel(node: &NodeView<'_>, planes: &Planes) -> Result<Vec<usize>, ImportErro
 
 /// The window that is the whole plane.
 pub fn whole_plane(node: &NodeView<'_>, planes: &Planes) -> Result<Window, ImportError> {
-    Window::new(planes.input, planes.input, (1, 1), (1, 1), (0, 0), (0, 0)).map_err(|source| {
-        ImportError::Op {
-            at: node.at(),
-            source,
-        }
-    })
+    Window::new(planes.input, planes.input, (1, 1), (1, 1), (0, 0), (0, 0))
+        .map_err(|source| node.op_error(source))
 }

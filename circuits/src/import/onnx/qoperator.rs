@@ -2,8 +2,8 @@
 
 use super::ImportError;
 use super::importer::Importer;
-use super::linear::Planes;
 use super::node::NodeView;
+use super::planes::Planes;
 use super::pool::{average, average_window, whole_plane};
 use super::sum::sum_of;
 use super::value::{Average, Int, Step, Value};

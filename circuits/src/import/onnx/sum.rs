@@ -58,12 +58,8 @@ impl<'m> Importer<'m> {
             shape: node.shape(vec![1, channels, inner])?,
         };
         let x = real(node, 0, self.apply_step(node, Value::Real(x), planes)?)?;
-        let window = Window::new((1, inner), (1, 1), (1, 1), (1, 1), (0, 0), (0, 0)).map_err(|source| {
-            ImportError::Op {
-                at: node.at(),
-                source,
-            }
-        })?;
+        let window = Window::new((1, inner), (1, 1), (1, 1), (1, 1), (0, 0), (0, 0))
+            .map_err(|source| node.op_error(source))?;
         let planes_shape = x.shape.clone();
         let constant = Quant {
             scale: *scale,
