@@ -15,6 +15,7 @@ mod body;
 mod check;
 mod container;
 mod fault;
+mod generate;
 mod lagrange;
 mod pin;
 mod ptau;
@@ -27,7 +28,8 @@ pub use pin::Pin;
 
 use crate::files::{self, Cache};
 use body::Parts;
-use halo2_proofs::halo2curves::bn256::{Bn256, G2Affine};
+use halo2_proofs::halo2curves::bn256::{Bn256, Fr, G2Affine};
+use halo2_proofs::halo2curves::ff::Field;
 use halo2_proofs::poly::commitment::{Params, ParamsProver};
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
 use inferproof_verifier::srs::{check_k, one_row_params};
@@ -123,8 +125,8 @@ impl Srs {
     /// [`SrsError::Size`] and [`SrsError::Entropy`].
     pub fn generate_insecure(k: u32) -> Result<Self, SrsError> {
         check_k(k)?;
-        let params = ParamsKZG::setup(k, check::system_rng()?);
-        Self::from_params(params, SrsSource::Local)
+        let tau = Fr::random(check::system_rng()?);
+        Self::from_checked(generate::from_tau(k, tau)?, SrsSource::Local)
     }
 
     /// The cache's INSECURE SRS for 2^k rows; made when it is not there or damaged. Two runs at once make one.
@@ -280,14 +282,8 @@ impl Srs {
             g_lagrange,
             tau_g2,
         } = parts;
-        let seed = one_row_params()?;
-        let params = seed.from_parts(k, g, Some(g_lagrange), G2Affine::generator(), tau_g2);
-        Self::from_params(params, source)
-    }
-
-    fn from_params(params: ParamsKZG<Bn256>, source: SrsSource) -> Result<Self, SrsError> {
-        let insecure = source == SrsSource::Local;
-        let verifier = SrsVerifier::new(params.k(), &params.s_g2(), insecure)?;
+        let verifier = SrsVerifier::new(k, &tau_g2, source == SrsSource::Local)?;
+        let params = one_row_params()?.from_parts(k, g, Some(g_lagrange), G2Affine::generator(), tau_g2);
         let digest = verifier.digest();
         Ok(Self {
             params,
