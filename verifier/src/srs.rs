@@ -220,3 +220,6 @@ fn decompress_g2(halves: &[[u8; 32]; 2]) -> Result<G2Affine, PointFault> {
 fn is_canonical(bytes: &[u8; 32]) -> bool {
     bool::from(Fq::from_bytes(bytes).is_some())
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,14 +96,17 @@ impl Table {
 
     fn multiple(&self, scalar: &Fr) -> G1 {
         let bytes = scalar.to_repr();
-        let nibble = |i: usize| usize::from(bytes[i / 2] >> (4 * (i % 2))) & 15;
+        // Four bits; those past the end are zero.
+        let nibble = |i: usize| {
+            bytes
+                .get(i / 2)
+                .map_or(0, |byte| usize::from(byte >> (4 * (i % 2))) & 15)
+        };
         self.windows
             .iter()
             .enumerate()
             .fold(G1::from(G1Affine::identity()), |sum, (i, window)| {
-                // The last window reaches past bit 255, where there is nothing.
-                let high = if 3 * i + 2 < 64 { nibble(3 * i + 2) } else { 0 };
-                let digit = nibble(3 * i) | nibble(3 * i + 1) << 4 | high << 8;
+                let digit = nibble(3 * i) | nibble(3 * i + 1) << 4 | nibble(3 * i + 2) << 8;
                 digit.checked_sub(1).map_or(sum, |slot| sum + window[slot])
             })
     }
@@ -128,7 +131,7 @@ mod tests {
             Fr::from(4095),
             Fr::from(4096),
             Fr::ROOT_OF_UNITY,
-            Fr::ZETA,
+            Fr::DELTA,
         ];
         let expected: Vec<G1Affine> = scalars
             .iter()

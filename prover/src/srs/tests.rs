@@ -528,12 +528,26 @@ fn fuzz(seed: &[u8], number: u64, runs: usize, mut read: impl FnMut(&[u8]) -> Re
     refused
 }
 
+/// Puts a copy of one valid point over another, so that only the tests of the whole can tell.
+fn move_a_point(rng: &mut ChaCha20Rng, bytes: &mut [u8], first: usize, count: u32) {
+    let offset = |rng: &mut ChaCha20Rng| first + 64 * usize::try_from(rng.next_u32() % count).unwrap();
+    let (from, to) = (offset(rng), offset(rng));
+    if from + 64 <= bytes.len() && to + 64 <= bytes.len() {
+        bytes.copy_within(from..from + 64, to);
+    }
+}
+
 #[test]
 fn fuzz_raw_files() {
     let seed = raw_file(&Srs::generate_insecure(2).unwrap());
     let refused = fuzz(&seed, 1, 10_000, |bytes| read_raw(bytes).map(|_| ()));
-    // Every byte counts; the rest are changes that changed nothing.
     assert!(refused > 9_900, "{refused}");
+    let mut rng = ChaCha20Rng::seed_from_u64(4);
+    for _ in 0..1000 {
+        let mut bytes = seed.clone();
+        move_a_point(&mut rng, &mut bytes, 4, 8);
+        assert_eq!(read_raw(&bytes).is_ok(), bytes == seed);
+    }
 }
 
 #[test]
@@ -544,6 +558,34 @@ fn fuzz_own_files() {
         let refused = fuzz(&seed, 2, 10_000, read);
         assert!(refused > 9_900, "{refused}");
     }
+}
+
+#[test]
+fn fuzz_own_files_with_the_hash_made_right() {
+    use sha2::{Digest, Sha256};
+    let seed = own_file(&Srs::generate_insecure(2).unwrap());
+    let read = |bytes: &[u8], trust| container::read(&mut Cursor::new(bytes), trust);
+    // The source is "Local" in quotes: 7 bytes after the 24 of the fixed part.
+    let (hash_at, body_at) = (31, 63);
+    assert_eq!(&seed[24..31], b"\"Local\"");
+    let mut rng = ChaCha20Rng::seed_from_u64(5);
+    let mut refused = 0;
+    for run in 0..10_000 {
+        let mut bytes = seed.clone();
+        if run % 8 == 0 {
+            move_a_point(&mut rng, &mut bytes, body_at + 4, 8);
+        } else {
+            let at = usize::try_from(rng.next_u64() % bytes.len() as u64).unwrap();
+            bytes[at] ^= 1 << (rng.next_u32() % 8);
+        }
+        let covered = [&bytes[..hash_at], &bytes[body_at..]].concat();
+        bytes[hash_at..body_at].copy_from_slice(&Sha256::digest(covered));
+        let result = read(&bytes, Trust::Nothing);
+        assert_eq!(result.is_ok(), bytes == seed);
+        refused += u32::from(result.is_err());
+    }
+    println!("{refused} of 10000 refused");
+    assert!(refused > 9_000);
 }
 
 #[test]
