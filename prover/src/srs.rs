@@ -17,6 +17,7 @@ mod container;
 mod fault;
 mod generate;
 mod lagrange;
+mod multiple;
 mod pin;
 mod ptau;
 #[cfg(test)]

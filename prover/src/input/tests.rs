@@ -172,6 +172,10 @@ fn numpy_headers_are_read_strictly() {
             "{header}"
         );
     }
+}
+
+#[test]
+fn numpy_types_and_sizes_are_checked() {
     for descr in [
         "'|O'",
         "'<c8'",
@@ -420,9 +424,9 @@ fn matches_reference_quantization() {
         let mut graph = graph(&[64], DType::I8, true, vec![]);
         graph.tensors[0].scale = scale;
         graph.tensors[0].zero_point = i32::try_from(rng.next_u32() % 256).unwrap() - 128;
-        let x: Vec<f32> = (0..64)
-            .map(|_| (f64::from(rng.next_u32()) / 2f64.powi(24) - 128.0) as f32 * scale)
-            .collect();
+        // Eighths of a step: ties are met.
+        let eighth = |rng: &mut ChaCha20Rng| f32::from(i16::try_from(rng.next_u32() % 4096).unwrap()) / 8.0;
+        let x: Vec<f32> = (0..64).map(|_| (eighth(&mut rng) - 256.0) * scale).collect();
         let array = NamedArray {
             name: None,
             element: ElementType::F32,
@@ -605,4 +609,27 @@ fn files_are_read_with_their_path_in_messages() {
         error.contains("x.npz") && error.contains("no .npy, .npz or .json"),
         "{error}"
     );
+}
+
+/// Files that NumPy wrote elsewhere: the samples next to the shared models.
+#[test]
+fn fixture_shared_samples_are_read() {
+    let Some(shared) = std::env::var_os("INFERPROOF_SHARED") else {
+        println!("skipped: INFERPROOF_SHARED is unset");
+        return;
+    };
+    let mut read = 0;
+    for folder in std::fs::read_dir(Path::new(&shared).join("models")).unwrap() {
+        let path = folder.unwrap().path().join("samples.npz");
+        if path.exists() {
+            let file = read_arrays(&path).unwrap_or_else(|error| panic!("{error}"));
+            assert!(
+                file.arrays
+                    .iter()
+                    .any(|a| a.name.as_deref().is_some_and(|n| n.starts_with("in__")))
+            );
+            read += 1;
+        }
+    }
+    assert!(read > 0);
 }

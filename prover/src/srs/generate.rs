@@ -8,8 +8,8 @@ use super::body::Parts;
 use super::fault::SrsError;
 use halo2_proofs::halo2curves::bn256::{Fr, G1, G1Affine, G2, G2Affine};
 use halo2_proofs::halo2curves::ff::{BatchInvert, Field, PrimeField};
-use halo2_proofs::halo2curves::group::Curve;
 use halo2_proofs::halo2curves::group::prime::PrimeCurveAffine;
+use halo2_proofs::halo2curves::group::{Curve, Group};
 use rayon::prelude::*;
 
 /// Bits of the scalar that one table lookup covers.
@@ -66,7 +66,7 @@ struct Table {
 
 impl Table {
     fn new() -> Self {
-        let shift = |base: &G1| Some((0..WINDOW_BITS).fold(*base, |point, _| point + point));
+        let shift = |base: &G1| Some((0..WINDOW_BITS).fold(*base, |point, _| point.double()));
         let bases: Vec<G1> = std::iter::successors(Some(G1::from(G1Affine::generator())), shift)
             .take(WINDOWS)
             .collect();

@@ -288,7 +288,16 @@ fn forge_point_swapped_is_refused() {
         Err(SrsError::Generator { part: Part::G2 })
     ));
     assert!(matches!(put(G2_AT + 128, &tau_g2), Err(SrsError::Powers)));
-    // Points that are none.
+}
+
+#[test]
+fn forge_bytes_that_are_no_point_are_refused() {
+    let good = raw_file(&Srs::generate_insecure(K).unwrap());
+    let put = |at: usize, bytes: &[u8]| {
+        let mut file = good.clone();
+        file[at..at + bytes.len()].copy_from_slice(bytes);
+        read_raw(&file)
+    };
     let fault = |result| match expect_err(result) {
         SrsError::Point { part, index, fault } => (part, index, fault),
         error => panic!("{error}"),
@@ -417,78 +426,84 @@ fn own_file_with_a_right_hash_and_wrong_points_is_refused_from_outside() {
     assert!(matches!(error, SrsError::Powers));
 }
 
+/// What is said of the fixture after a change.
+fn changed_ptau(edit: impl Fn(&mut Vec<u8>)) -> SrsError {
+    let mut bytes = PTAU.to_vec();
+    edit(&mut bytes);
+    expect_err(read_ptau(&bytes, None))
+}
+
 #[test]
 fn ptau_variants_are_refused() {
-    let change = |edit: &dyn Fn(&mut Vec<u8>)| {
-        let mut bytes = PTAU.to_vec();
-        edit(&mut bytes);
-        expect_err(read_ptau(&bytes, None))
-    };
     // 12 bytes of file header, then section 1: type, length, 32, prime, power, ceremony power; then section 2.
-    assert!(matches!(change(&|b| b[0] = b'x'), SrsError::Magic { .. }));
+    assert!(matches!(changed_ptau(|b| b[0] = b'x'), SrsError::Magic { .. }));
     assert!(matches!(
-        change(&|b| b[4] = 2),
+        changed_ptau(|b| b[4] = 2),
         SrsError::Version { found: 2, .. }
     ));
-    assert!(matches!(change(&|b| b[8] = 100), SrsError::Header { .. }));
-    assert!(matches!(change(&|b| b[8] = 10), SrsError::Length { .. }));
+    assert!(matches!(changed_ptau(|b| b[8] = 100), SrsError::Header { .. }));
+    assert!(matches!(changed_ptau(|b| b[8] = 10), SrsError::Length { .. }));
     assert!(matches!(
-        change(&|b| b[16] = 43),
+        changed_ptau(|b| b[16] = 43),
         SrsError::Section { .. } | SrsError::Length { .. }
     ));
     assert!(matches!(
-        change(&|b| b[23] = 255),
+        changed_ptau(|b| b[23] = 255),
         SrsError::Section {
             fault: SectionFault::PastTheEnd,
             ..
         }
     ));
-    assert!(matches!(change(&|b| b[24] = 48), SrsError::Curve));
-    assert!(matches!(change(&|b| b[28] ^= 1), SrsError::Curve));
+    assert!(matches!(changed_ptau(|b| b[24] = 48), SrsError::Curve));
+    assert!(matches!(changed_ptau(|b| b[28] ^= 1), SrsError::Curve));
     assert!(matches!(
-        change(&|b| b[60] = 7),
+        changed_ptau(|b| b[60] = 7),
         SrsError::Header { field: "power" }
     ));
     assert!(matches!(
-        change(&|b| b[60] = 0),
+        changed_ptau(|b| b[60] = 0),
         SrsError::Header { field: "power" }
     ));
-    assert!(matches!(change(&|b| b[60] = 5), SrsError::Length { .. }));
+    assert!(matches!(changed_ptau(|b| b[60] = 5), SrsError::Length { .. }));
     assert!(matches!(
-        change(&|b| (b[60], b[64]) = (28, 28)),
+        changed_ptau(|b| (b[60], b[64]) = (28, 28)),
         SrsError::Length { .. }
     ));
     assert!(matches!(
-        change(&|b| b[68] = 1),
+        changed_ptau(|b| b[68] = 1),
         SrsError::Section {
             section: 1,
             fault: SectionFault::Duplicate
         }
     ));
     assert!(matches!(
-        change(&|b| b[68] = 99),
+        changed_ptau(|b| b[68] = 99),
         SrsError::Section {
             section: 2,
             fault: SectionFault::Missing
         }
     ));
     assert!(matches!(
-        change(&|b| b.truncate(40)),
+        changed_ptau(|b| b.truncate(40)),
         SrsError::Section { .. } | SrsError::Read { .. }
     ));
-    assert!(matches!(change(&|b| b.push(0)), SrsError::Length { .. }));
+    assert!(matches!(changed_ptau(|b| b.push(0)), SrsError::Length { .. }));
+}
+
+#[test]
+fn forge_ptau_points_moved_are_refused() {
     // The generator (at byte 80) replaced, two powers swapped, another Lagrange point.
     assert!(matches!(
-        change(&|b| b.copy_within(144..208, 80)),
+        changed_ptau(|b| b.copy_within(144..208, 80)),
         SrsError::Generator { .. }
     ));
     assert!(matches!(
-        change(&|b| b.copy_within(208..272, 272)),
+        changed_ptau(|b| b.copy_within(208..272, 272)),
         SrsError::Powers
     ));
     let lagrange_at = PTAU_UNPREPARED.len() + 12 + 63 * 64;
     assert!(matches!(
-        change(&|b| b.copy_within(208..272, lagrange_at)),
+        changed_ptau(|b| b.copy_within(208..272, lagrange_at)),
         SrsError::Lagrange
     ));
 }

@@ -119,7 +119,10 @@ fn pinned_digest_of_tau_2() {
     let tau_g2 = (G2::from(G2Affine::generator()) + G2Affine::generator()).to_affine();
     let digest = SrsVerifier::new(10, &tau_g2, false).unwrap().digest();
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hex, "7e4ff386b74736f8963f1d28f6f5ae0a3bbbe1f77ce05e9db5247faa75015e9d");
+    assert_eq!(
+        hex,
+        "7e4ff386b74736f8963f1d28f6f5ae0a3bbbe1f77ce05e9db5247faa75015e9d"
+    );
 }
 
 /// A point of the curve outside the subgroup.
