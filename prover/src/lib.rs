@@ -1,1 +1,5 @@
 //! Keys, setup and proofs.
+
+pub mod files;
+pub mod input;
+pub mod srs;

@@ -1,1 +1,3 @@
 //! Verifies proofs of inference.
+
+pub mod srs;
