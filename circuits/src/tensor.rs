@@ -148,7 +148,11 @@ impl Tensor {
         }
         let bad = data.iter().position(|v| *v < dtype.min() || *v > dtype.max());
         if let Some(index) = bad {
-            return Err(TensorError::Range { index, value: data[index], dtype });
+            return Err(TensorError::Range {
+                index,
+                value: data[index],
+                dtype,
+            });
         }
         Ok(Self { shape, dtype, data })
     }
