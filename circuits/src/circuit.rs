@@ -1,13 +1,12 @@
-//! A small circuit over the public tensors: `y_i = x_i + 1`, with a random linear combination in a second
-//! phase and its square in a third.
+//! A small circuit over the public tensors: `y_i = x_i + 1`, with a random linear combination and its square
+//! in a second phase. (halo2-axiom 0.5.3 cannot prove a circuit with three: its prover panics after the third.)
 
 use ff::Field;
 use halo2_proofs::{
     circuit::{Layouter, Region, SimpleFloorPlanner, Value},
     halo2curves::bn256::Fr,
     plonk::{
-        Advice, Challenge, Circuit, Column, ConstraintSystem, Error, FirstPhase, Fixed, SecondPhase,
-        Selector, ThirdPhase,
+        Advice, Challenge, Circuit, Column, ConstraintSystem, Error, FirstPhase, Fixed, SecondPhase, Selector,
     },
     poly::Rotation,
 };
@@ -100,11 +99,13 @@ impl Circuit<Fr> for InferenceCircuit {
 
     fn configure_with_params(meta: &mut ConstraintSystem<Fr>, params: CircuitParams) -> Config {
         let a = meta.advice_column_in(FirstPhase);
-        let extra: Vec<_> = (0..params.extra).map(|_| meta.advice_column_in(FirstPhase)).collect();
+        let extra: Vec<_> = (0..params.extra)
+            .map(|_| meta.advice_column_in(FirstPhase))
+            .collect();
         let c = meta.challenge_usable_after(FirstPhase);
         let r = meta.advice_column_in(SecondPhase);
-        let d = meta.challenge_usable_after(SecondPhase);
-        let s = meta.advice_column_in(ThirdPhase);
+        let d = meta.challenge_usable_after(FirstPhase);
+        let s = meta.advice_column_in(SecondPhase);
         let on = meta.fixed_column();
         let instance = meta.instance_column();
         let step = meta.selector();
@@ -206,7 +207,6 @@ impl InferenceCircuit {
             h = h.zip(c).zip(x(i)).map(|((h, c), x)| h * c + x);
             region.assign_advice(config.r, i + 1, h);
         }
-        region.next_phase();
         let t = h.zip(region.get_challenge(config.d)).map(|(h, d)| h * h * d);
         region.assign_advice(config.s, n, t);
         Ok(())

