@@ -1,80 +1,96 @@
-//! A small circuit over the public tensors: `y_i = x_i + 1`, with a random linear combination and its square
-//! in a second phase. (halo2-axiom 0.5.3 cannot prove a circuit with three: its prover panics after the third.)
+//! The halo2 circuit: columns, three phases, and the one `synthesize`.
+//!
+//! Phase 1 commits every integer; then alpha, beta and theta are drawn. Phase 2 commits the lookup argument and the
+//! overhang; then v is drawn. Phase 3 commits the evaluations and the glue.
 
-use ff::Field;
-use halo2_proofs::{
-    circuit::{Layouter, Region, SimpleFloorPlanner, Value},
-    halo2curves::bn256::Fr,
-    plonk::{
-        Advice, Challenge, Circuit, Column, ConstraintSystem, Error, FirstPhase, Fixed, SecondPhase, Selector,
-    },
-    poly::Rotation,
-};
-use serde::{Deserialize, Serialize};
+use crate::assign::{Drawn, FixedTables, Witness, fixed_tables, phase_one, phase_three, phase_two};
+use crate::chips::columns::Columns;
+use crate::chips::{glue, horner, logup, max, requantize, tape};
+use crate::graph::Graph;
+use crate::params::CircuitParams;
+use crate::plan::{Evaluated, Plan};
+use halo2_proofs::circuit::{Layouter, Region, SimpleFloorPlanner, Value};
+use halo2_proofs::halo2curves::bn256::Fr;
+use halo2_proofs::plonk::{Advice, Challenge, Circuit, Column, ConstraintSystem, Error, Fixed};
+use std::sync::Arc;
 
-/// What can be wrong with circuit parameters.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ParamsError {
-    /// Number of values out of range.
-    #[error("{values} public values are not supported; use 1 to 4096")]
-    Values {
-        /// The number.
-        values: u32,
-    },
+/// The circuit of one plan, with or without a witness.
+#[derive(Debug, Clone)]
+pub struct InferenceCircuit {
+    params: CircuitParams,
+    plan: Option<Arc<Plan>>,
+    fixed: Option<Arc<FixedTables>>,
+    assign_fixed: bool,
+    one: Option<Arc<Vec<Vec<Fr>>>>,
 }
 
-/// Parameters of the circuit.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct CircuitParams {
-    /// Number of input values.
-    pub values: u32,
-    /// Adds a lookup argument.
-    pub lookup: bool,
-    /// Further columns, in the permutation argument.
-    pub extra: u32,
+/// The fixed columns of a plan: made once for a model, shared by all proofs.
+#[derive(Debug, Clone)]
+pub struct Fixture {
+    plan: Arc<Plan>,
+    fixed: Arc<FixedTables>,
 }
 
-impl CircuitParams {
-    /// Checks the bounds.
-    ///
-    /// # Errors
-    /// [`ParamsError::Values`].
-    pub fn validate(&self) -> Result<(), ParamsError> {
-        if self.values == 0 || self.values > 4096 || self.extra > 64 {
-            return Err(ParamsError::Values { values: self.values });
+impl Fixture {
+    /// Computes the fixed columns.
+    #[must_use]
+    pub fn new(graph: &Graph, plan: Arc<Plan>) -> Self {
+        let fixed = Arc::new(fixed_tables(graph, &plan));
+        Self { plan, fixed }
+    }
+
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    #[cfg(any(test, feature = "test-dependencies"))]
+    pub(crate) fn fixed(&self) -> &Arc<FixedTables> {
+        &self.fixed
+    }
+
+    /// The circuit for key generation.
+    #[must_use]
+    pub fn keygen(&self) -> InferenceCircuit {
+        InferenceCircuit {
+            params: self.plan.params.clone(),
+            plan: Some(self.plan.clone()),
+            fixed: Some(self.fixed.clone()),
+            assign_fixed: true,
+            one: None,
         }
-        Ok(())
+    }
+
+    /// The circuit for a proof. Fixed columns are in the proving key and are not assigned again.
+    #[must_use]
+    pub fn prove(&self, witness: &Witness) -> InferenceCircuit {
+        let one = phase_one(&self.plan, witness, &self.fixed);
+        InferenceCircuit { assign_fixed: false, one: Some(Arc::new(one)), ..self.keygen() }
     }
 }
 
-/// Columns.
+/// Creates all columns and gates. `dropped` names lookups to leave out and is empty outside tests.
+pub(crate) fn configure(
+    meta: &mut ConstraintSystem<Fr>,
+    params: &CircuitParams,
+    dropped: &[String],
+) -> Columns {
+    let columns = Columns::configure(meta, params);
+    tape::configure(meta, params, &columns);
+    requantize::configure(meta, params, &columns);
+    max::configure(meta, params, &columns);
+    horner::configure(meta, params, &columns);
+    glue::configure(meta, params, &columns);
+    logup::configure(meta, params, &columns, dropped);
+    columns
+}
+
+/// Columns and the parameters that they were made for.
 #[derive(Debug, Clone)]
 pub struct Config {
-    a: Column<Advice>,
-    r: Column<Advice>,
-    s: Column<Advice>,
-    extra: Vec<Column<Advice>>,
-    on: Column<Fixed>,
-    table: Option<Column<Fixed>>,
-    step: Selector,
-    square: Selector,
-    c: Challenge,
-    d: Challenge,
-}
-
-/// The circuit with its input.
-#[derive(Debug, Clone, Default)]
-pub struct InferenceCircuit {
-    /// Parameters.
-    pub params: CircuitParams,
-    /// Input values, empty without a witness.
-    pub x: Vec<i32>,
-}
-
-fn fr(v: i32) -> Fr {
-    let magnitude = Fr::from(u64::from(v.unsigned_abs()));
-    if v < 0 { -magnitude } else { magnitude }
+    columns: Columns,
+    params: CircuitParams,
 }
 
 impl Circuit<Fr> for InferenceCircuit {
@@ -83,132 +99,132 @@ impl Circuit<Fr> for InferenceCircuit {
     type Params = CircuitParams;
 
     fn without_witnesses(&self) -> Self {
-        Self {
-            params: self.params.clone(),
-            x: Vec::new(),
-        }
+        Self { one: None, ..self.clone() }
     }
 
     fn params(&self) -> CircuitParams {
         self.params.clone()
     }
 
+    fn configure_with_params(meta: &mut ConstraintSystem<Fr>, params: CircuitParams) -> Config {
+        Config { columns: configure(meta, &params, &[]), params }
+    }
+
     fn configure(meta: &mut ConstraintSystem<Fr>) -> Config {
         Self::configure_with_params(meta, CircuitParams::default())
     }
 
-    fn configure_with_params(meta: &mut ConstraintSystem<Fr>, params: CircuitParams) -> Config {
-        let a = meta.advice_column_in(FirstPhase);
-        let extra: Vec<_> = (0..params.extra)
-            .map(|_| meta.advice_column_in(FirstPhase))
-            .collect();
-        let c = meta.challenge_usable_after(FirstPhase);
-        let r = meta.advice_column_in(SecondPhase);
-        let d = meta.challenge_usable_after(FirstPhase);
-        let s = meta.advice_column_in(SecondPhase);
-        let on = meta.fixed_column();
-        let instance = meta.instance_column();
-        let step = meta.selector();
-        let square = meta.selector();
-        for column in [a, r, s].into_iter().chain(extra.iter().copied()) {
-            meta.enable_equality(column);
-        }
-        let n = i32::try_from(params.values).unwrap_or(i32::MAX);
-        meta.create_gate("public", |meta| {
-            let on = meta.query_fixed(on, Rotation::cur());
-            vec![
-                on * (meta.query_advice(a, Rotation::cur()) - meta.query_instance(instance, Rotation::cur())),
-            ]
-        });
-        meta.create_gate("step", |meta| {
-            let q = meta.query_selector(step);
-            let one = halo2_proofs::plonk::Expression::Constant(Fr::ONE);
-            let (x, y) = (
-                meta.query_advice(a, Rotation::cur()),
-                meta.query_advice(a, Rotation(n)),
-            );
-            let (h, h_next) = (
-                meta.query_advice(r, Rotation::cur()),
-                meta.query_advice(r, Rotation::next()),
-            );
-            vec![
-                q.clone() * (y - x.clone() - one),
-                q * (h_next - h * meta.query_challenge(c) - x),
-            ]
-        });
-        meta.create_gate("square", |meta| {
-            let q = meta.query_selector(square);
-            let h = meta.query_advice(r, Rotation::cur());
-            let t = h.clone() * h * meta.query_challenge(d);
-            let u = meta.query_advice(s, Rotation::cur());
-            let v = u.clone() * u.clone() * u.clone();
-            vec![q.clone() * (u - t), q * (v.clone() - v)]
-        });
-        let table = params.lookup.then(|| {
-            let table = meta.fixed_column();
-            meta.lookup_any("bytes", |meta| {
-                let on = meta.query_fixed(on, Rotation::cur());
-                let offset = halo2_proofs::plonk::Expression::Constant(Fr::from(200));
-                let e = on * (meta.query_advice(a, Rotation::cur()) + offset);
-                vec![(e, meta.query_fixed(table, Rotation::cur()))]
-            });
-            table
-        });
-        Config {
-            a,
-            r,
-            s,
-            extra,
-            on,
-            table,
-            step,
-            square,
-            c,
-            d,
-        }
-    }
-
     fn synthesize(&self, config: Config, mut layouter: impl Layouter<Fr>) -> Result<(), Error> {
-        layouter.assign_region(|| "all", |mut region| self.fill(&config, &mut region))
+        layouter.assign_region(|| "network", |mut region| self.assign(&config, &mut region))
     }
 }
 
 impl InferenceCircuit {
-    fn fill(&self, config: &Config, region: &mut Region<'_, Fr>) -> Result<(), Error> {
-        let n = usize::try_from(self.params.values).map_err(|_| Error::Synthesis)?;
-        let x = |i: usize| self.x.get(i).map_or(Value::unknown(), |v| Value::known(fr(*v)));
-        for i in 0..n {
-            region.assign_fixed(config.on, i, Fr::ONE);
-            region.assign_fixed(config.on, n + i, Fr::ONE);
-            config.step.enable(region, i)?;
-            region.assign_advice(config.a, i, x(i));
-            region.assign_advice(config.a, n + i, x(i).map(|v| v + Fr::ONE));
+    fn assign(&self, config: &Config, region: &mut Region<'_, Fr>) -> Result<(), Error> {
+        let (Some(plan), Some(fixed)) = (&self.plan, &self.fixed) else { return Err(Error::Synthesis) };
+        let columns = &config.columns;
+        if self.assign_fixed {
+            assign_fixed(&config.params, columns, fixed, region);
+            assign_copies(columns, fixed, region);
         }
-        config.square.enable(region, n)?;
-        for (i, column) in config.extra.iter().enumerate() {
-            let left = region.assign_advice(*column, 0, x(i % n));
-            let right = region.assign_advice(*column, 1, x(i % n));
-            region.constrain_equal(left.cell(), right.cell());
-        }
-        if let Some(table) = config.table {
-            for i in 0..512u32 {
-                region.assign_fixed(
-                    table,
-                    usize::try_from(i).map_err(|_| Error::Synthesis)?,
-                    Fr::from(u64::from(i)),
-                );
-            }
+        let Some(one) = &self.one else { return Ok(()) };
+        let small = columns.lanes.iter().flat_map(|l| l.all().collect::<Vec<_>>());
+        for (column, values) in small.chain([columns.multiplicity]).zip(one.iter()) {
+            assign_advice(region, column, values);
         }
         region.next_phase();
-        let c = region.get_challenge(config.c);
-        let mut h = Value::known(Fr::ZERO);
-        region.assign_advice(config.r, 0, h);
-        for i in 0..n {
-            h = h.zip(c).zip(x(i)).map(|((h, c), x)| h * c + x);
-            region.assign_advice(config.r, i + 1, h);
+        let c = &columns.challenges;
+        let drawn = (known(region, c.alpha), known(region, c.beta), known(region, c.theta));
+        let (Some(alpha), Some(beta), Some(theta)) = drawn else { return Ok(()) };
+        let two = phase_two(plan, fixed, one, &Drawn { alpha, beta, theta });
+        for (column, values) in columns.helpers.iter().zip(&two.helpers) {
+            assign_advice(region, *column, values);
         }
-        let t = h.zip(region.get_challenge(config.d)).map(|(h, d)| h * h * d);
-        region.assign_advice(config.s, n, t);
+        assign_advice(region, columns.sum, &two.sum);
+        assign_advice(region, columns.overhang, &two.overhang);
+        region.next_phase();
+        let Some(v) = known(region, c.v) else { return Ok(()) };
+        let three = phase_three(plan, fixed, one, &two, alpha, v);
+        let third = [
+            (columns.value, &three.value),
+            (columns.accumulator, &three.accumulator),
+            (columns.k, &three.k),
+            (columns.x, &three.x),
+            (columns.g, &three.g),
+        ];
+        for (column, values) in third {
+            assign_advice(region, column, values);
+        }
         Ok(())
+    }
+}
+
+/// A challenge, once it is drawn.
+fn known(region: &Region<'_, Fr>, challenge: Challenge) -> Option<Fr> {
+    let mut drawn = None;
+    region.get_challenge(challenge).map(|value| drawn = Some(value));
+    drawn
+}
+
+/// The only place where advice cells are assigned: each cell once, from the columns of [`crate::assign`].
+fn assign_advice(region: &mut Region<'_, Fr>, column: Column<Advice>, values: &[Fr]) {
+    for (row, value) in values.iter().enumerate() {
+        region.assign_advice(column, row, Value::known(*value));
+    }
+}
+
+/// Pairs every fixed column with its values.
+pub(crate) fn fixed_columns<'a>(
+    params: &CircuitParams,
+    columns: &Columns,
+    fixed: &'a FixedTables,
+) -> Vec<(Column<Fixed>, &'a [Fr])> {
+    let mut all: Vec<(Column<Fixed>, &[Fr])> = vec![
+        (columns.active, &fixed.active),
+        (columns.boundary, &fixed.boundary),
+        (columns.public, &fixed.public),
+        (columns.d1_minus_1, &fixed.d1_minus_1),
+        (columns.b, &fixed.b),
+        (columns.table_value, &fixed.table_value),
+        (columns.table_tag, &fixed.table_tag),
+        (columns.k_step, &fixed.k_step),
+        (columns.g_step, &fixed.g_step),
+        (columns.coef, &fixed.coef),
+    ];
+    if let Some(mixed) = columns.mixed {
+        all.extend([
+            (mixed.range, fixed.range.as_slice()),
+            (mixed.tag, &fixed.tag),
+            (mixed.slope, &fixed.slope),
+        ]);
+    }
+    all.extend(columns.zero.map(|c| (c, fixed.zero.as_slice())));
+    all.extend(columns.max.map(|c| (c, fixed.max.as_slice())));
+    debug_assert_eq!(params.tails.len(), fixed.tails.len());
+    for (list, values) in
+        [(&columns.tails, &fixed.tails), (&columns.steps, &fixed.steps), (&columns.weights, &fixed.weights)]
+    {
+        all.extend(list.iter().zip(values).map(|(c, v)| (*c, v.as_slice())));
+    }
+    all
+}
+
+fn assign_fixed(params: &CircuitParams, columns: &Columns, fixed: &FixedTables, region: &mut Region<'_, Fr>) {
+    for (column, values) in fixed_columns(params, columns, fixed) {
+        for (row, value) in values.iter().enumerate() {
+            region.assign_fixed(column, row, *value);
+        }
+    }
+}
+
+/// X copies the evaluation of its plane.
+fn assign_copies(columns: &Columns, fixed: &FixedTables, region: &mut Region<'_, Fr>) {
+    for &((of, from), to) in &fixed.copies {
+        let column = match of {
+            Evaluated::Value => columns.value,
+            Evaluated::Accumulator => columns.accumulator,
+        };
+        let cell = |column: Column<Advice>, row_offset| halo2_proofs::circuit::Cell { row_offset, column: column.into() };
+        region.constrain_equal(cell(column, from), cell(columns.x, to));
     }
 }

@@ -1,5 +1,8 @@
 //! Operators of the integer graph. One operator = one file.
 
+use crate::graph::TensorInfo;
+use crate::quant::{QuantError, Requantize, Runtime};
+use crate::tensor::{DType, MAX_ELEMENTS};
 use serde::{Deserialize, Serialize};
 
 mod add;
@@ -8,13 +11,148 @@ mod conv2d;
 mod dense;
 mod max_pool;
 mod view;
+mod window;
 
 pub use add::Add;
-pub use avg_pool::AvgPool;
-pub use conv2d::{Conv2d, Window};
+pub use avg_pool::{AvgKind, AvgPool};
+pub use conv2d::Conv2d;
 pub use dense::Dense;
 pub use max_pool::MaxPool;
 pub use view::View;
+pub use window::Window;
+
+/// Largest magnitude of a weight after its zero point is subtracted.
+pub const MAX_WEIGHT: i32 = 255;
+
+/// What can be wrong with an operator or its tensors.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpError {
+    /// Scales, zero points, clamp bounds, or a fit that does not exist.
+    #[error(transparent)]
+    Quant(#[from] QuantError),
+    /// A size that must be positive, or a product of sizes past the element limit.
+    #[error("{what} is zero or passes {MAX_ELEMENTS} elements: {sizes:?}")]
+    Size {
+        /// Which sizes.
+        what: &'static str,
+        /// The sizes.
+        sizes: Vec<usize>,
+    },
+    /// A window that does not fit its padded input.
+    #[error(
+        "window: kernel {kernel:?} with dilation {dilation:?} is larger than input {input:?} with its padding"
+    )]
+    Kernel {
+        /// Input plane.
+        input: (usize, usize),
+        /// Kernel taps.
+        kernel: (usize, usize),
+        /// Dilation.
+        dilation: (usize, usize),
+    },
+    /// Channels that the groups do not divide.
+    #[error("conv2d: {groups} groups do not divide {c_in} input and {c_out} output channels")]
+    Groups {
+        /// Groups.
+        groups: usize,
+        /// Input channels.
+        c_in: usize,
+        /// Output channels.
+        c_out: usize,
+    },
+    /// Data of another length than the sizes say.
+    #[error("{what}: {actual} values where {expected} are needed")]
+    Length {
+        /// Whose data.
+        what: &'static str,
+        /// Needed.
+        expected: usize,
+        /// Given.
+        actual: usize,
+    },
+    /// A weight outside -255..=255.
+    #[error("{what}: weight {weight} at flat index {index} is outside -255..=255")]
+    Weight {
+        /// Which operator.
+        what: &'static str,
+        /// Flat index.
+        index: usize,
+        /// The weight, zero point subtracted.
+        weight: i32,
+    },
+    /// A pooling window that reaches outside the input.
+    #[error(
+        "average pool: output row or column {at} reaches outside the input, so its windows have different numbers of \
+         taps; remove the padding, or export the pool as a depthwise convolution (which counts padding as zeros)"
+    )]
+    PaddedAverage {
+        /// First output row or column concerned.
+        at: usize,
+    },
+    /// A max pool window without any tap inside the input.
+    #[error("max pool: the window of output row or column {at} lies outside the input; reduce the padding")]
+    EmptyWindow {
+        /// First output row or column concerned.
+        at: usize,
+    },
+    /// A global pool whose window is not the plane.
+    #[error("global average pool: kernel {kernel:?} is not the plane {input:?}")]
+    NotGlobal {
+        /// Kernel taps.
+        kernel: (usize, usize),
+        /// Input plane.
+        input: (usize, usize),
+    },
+    /// Not a permutation.
+    #[error("view: {what} is not a permutation of 0..{len}")]
+    Permutation {
+        /// Which list.
+        what: &'static str,
+        /// Length.
+        len: usize,
+    },
+    /// Another number of inputs than the operator reads.
+    #[error("{what} reads {expected} tensors, {actual} are connected")]
+    Inputs {
+        /// Which operator.
+        what: &'static str,
+        /// Expected.
+        expected: usize,
+        /// Connected.
+        actual: usize,
+    },
+    /// A tensor of another shape than the operator reads or makes.
+    #[error("{what} `{tensor}` has shape {actual:?}, expected {expected}")]
+    Shape {
+        /// Which operator and side.
+        what: &'static str,
+        /// Name of the tensor.
+        tensor: String,
+        /// Its dimensions.
+        actual: Vec<usize>,
+        /// What is needed.
+        expected: String,
+    },
+    /// A tensor of another type, scale or zero point than the operator was built for.
+    #[error("{what} `{tensor}`: type, scale or zero point is not the one that the operator was built for")]
+    Mismatch {
+        /// Which operator and side.
+        what: &'static str,
+        /// Name of the tensor.
+        tensor: String,
+    },
+    /// A stored bound that the weights and the input type exceed.
+    #[error(
+        "{what}: channel {channel} can reach accumulators outside its stated range; build it with its constructor"
+    )]
+    Bounds {
+        /// Which operator.
+        what: &'static str,
+        /// Output channel.
+        channel: usize,
+    },
+}
 
 /// An operator of the integer graph.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,4 +169,250 @@ pub enum Op {
     MaxPool(MaxPool),
     /// Reshape, transpose, squeeze, flatten: the same values in another order.
     View(View),
+}
+
+impl Op {
+    /// Name of the operator's kind.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Conv2d(_) => "conv2d",
+            Self::Dense(_) => "dense",
+            Self::Add(_) => "add",
+            Self::AvgPool(_) => "average pool",
+            Self::MaxPool(_) => "max pool",
+            Self::View(_) => "view",
+        }
+    }
+
+    /// The operator's integer meaning: flat values in, flat values out.
+    ///
+    /// # Errors
+    /// [`OpError::Inputs`], [`OpError::Length`].
+    pub fn reference(&self, inputs: &[&[i32]]) -> Result<Vec<i32>, OpError> {
+        match (self, inputs) {
+            (Self::Add(op), _) => op.reference(inputs),
+            (Self::Conv2d(op), [x]) => op.reference(x),
+            (Self::Dense(op), [x]) => op.reference(x),
+            (Self::AvgPool(op), [x]) => op.reference(x),
+            (Self::MaxPool(op), [x]) => op.reference(x),
+            (Self::View(op), [x]) => op.reference(x),
+            _ => Err(OpError::Inputs {
+                what: self.kind(),
+                expected: 1,
+                actual: inputs.len(),
+            }),
+        }
+    }
+
+    /// Checks the operator's own fields and that its tensors have the shapes, types and zero points it was built for.
+    ///
+    /// # Errors
+    /// Any [`OpError`].
+    pub fn validate(&self, inputs: &[&TensorInfo], output: &TensorInfo) -> Result<(), OpError> {
+        match (self, inputs) {
+            (Self::Add(op), _) => op.validate(inputs, output),
+            (Self::Conv2d(op), [x]) => op.validate(x, output),
+            (Self::Dense(op), [x]) => op.validate(x, output),
+            (Self::AvgPool(op), [x]) => op.validate(x, output),
+            (Self::MaxPool(op), [x]) => op.validate(x, output),
+            (Self::View(op), [x]) => op.validate(x, output),
+            _ => Err(OpError::Inputs {
+                what: self.kind(),
+                expected: 1,
+                actual: inputs.len(),
+            }),
+        }
+    }
+
+    /// Multiplications by a weight; 0 for operators without weights.
+    #[must_use]
+    pub fn macs(&self) -> u64 {
+        match self {
+            Self::Conv2d(op) => op.macs(),
+            Self::Dense(op) => op.macs(),
+            Self::Add(_) | Self::AvgPool(_) | Self::MaxPool(_) | Self::View(_) => 0,
+        }
+    }
+
+    /// Where the runtime is known to return something else on these inputs, by flat output index, ascending.
+    ///
+    /// # Errors
+    /// [`OpError::Inputs`], [`OpError::Length`].
+    pub fn differing(
+        &self,
+        inputs: &[&[i32]],
+        infos: &[&TensorInfo],
+        output: &TensorInfo,
+    ) -> Result<Vec<OpDifference>, OpError> {
+        match (self, inputs, infos) {
+            (Self::Conv2d(op), [x], _) => {
+                let len = op.window.output_len();
+                Ok(listed(&op.requantize, &op.accumulators(x)?, |at| at / len))
+            }
+            (Self::Dense(op), [x], _) => Ok(listed(&op.requantize, &op.accumulators(x)?, |at| at % op.n)),
+            (Self::AvgPool(op), [x], [info]) => match op.kind {
+                AvgKind::Global => Ok(listed(&op.requantize, &op.accumulators(x)?, |_| 0)),
+                AvgKind::Window => {
+                    let runtime = op.runtime_window(x, info.scale, output.scale, output.zero_point)?;
+                    let pairs = op.reference(x)?.into_iter().zip(runtime).enumerate();
+                    Ok(pairs
+                        .filter_map(|(at, (y, r))| OpDifference::new(at, y, Some(r)))
+                        .collect())
+                }
+            },
+            (Self::Add(op), _, _) => op.differing_at(inputs),
+            (Self::MaxPool(_) | Self::View(_), _, _) => Ok(Vec::new()),
+            _ => Err(OpError::Inputs {
+                what: self.kind(),
+                expected: 1,
+                actual: inputs.len(),
+            }),
+        }
+    }
+
+    /// The requantization, for operators with an accumulator per output.
+    #[must_use]
+    pub fn requantize(&self) -> Option<&Requantize> {
+        match self {
+            Self::Conv2d(op) => Some(&op.requantize),
+            Self::Dense(op) => Some(&op.requantize),
+            Self::AvgPool(op) => Some(&op.requantize),
+            Self::Add(_) | Self::MaxPool(_) | Self::View(_) => None,
+        }
+    }
+}
+
+/// One output value at which the runtime returns something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpDifference {
+    /// Flat index in the output.
+    pub index: usize,
+    /// The proved value.
+    pub proved: i32,
+    /// The runtime's value; `None` where its int32 accumulator overflows.
+    pub runtime: Option<i32>,
+}
+
+impl OpDifference {
+    fn new(index: usize, proved: i32, runtime: Option<i32>) -> Option<Self> {
+        (runtime != Some(proved)).then_some(Self {
+            index,
+            proved,
+            runtime,
+        })
+    }
+}
+
+/// Accumulators at which `requantize` lists a difference.
+fn listed(requantize: &Requantize, acc: &[i64], channel: impl Fn(usize) -> usize) -> Vec<OpDifference> {
+    let difference = |(at, &acc): (usize, &i64)| {
+        let runtime = match requantize.channels[channel(at)].runtime(acc) {
+            Runtime::Equal => return None,
+            Runtime::Other(y) => Some(y),
+            Runtime::Overflow => None,
+        };
+        OpDifference::new(at, requantize.apply(channel(at), acc), runtime)
+    };
+    acc.iter().enumerate().filter_map(difference).collect()
+}
+
+/// Product of sizes, each positive, at most [`MAX_ELEMENTS`].
+fn checked_len(what: &'static str, sizes: &[usize]) -> Result<usize, OpError> {
+    sizes
+        .iter()
+        .try_fold(1usize, |n, &s| n.checked_mul(s))
+        .filter(|n| *n > 0 && *n <= MAX_ELEMENTS)
+        .ok_or_else(|| OpError::Size {
+            what,
+            sizes: sizes.to_vec(),
+        })
+}
+
+fn check_length(what: &'static str, expected: usize, actual: usize) -> Result<(), OpError> {
+    if expected == actual {
+        return Ok(());
+    }
+    Err(OpError::Length {
+        what,
+        expected,
+        actual,
+    })
+}
+
+fn check_weights(what: &'static str, weights: &[i32]) -> Result<(), OpError> {
+    match weights
+        .iter()
+        .position(|w| !(-MAX_WEIGHT..=MAX_WEIGHT).contains(w))
+    {
+        Some(index) => Err(OpError::Weight {
+            what,
+            index,
+            weight: weights[index],
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Smallest and largest `sum w x` for x anywhere in `x.0..=x.1`, which holds 0.
+fn reachable<'a>(weights: impl Iterator<Item = &'a i32>, x: (i32, i32)) -> (i64, i64) {
+    let (lo, hi) = (i64::from(x.0), i64::from(x.1));
+    weights.fold((0, 0), |(min, max), &w| {
+        let (a, b) = (i64::from(w) * lo, i64::from(w) * hi);
+        (min + a.min(b), max + a.max(b))
+    })
+}
+
+/// Checks that `requantize` states at least the ranges `needed`.
+fn check_bounds(what: &'static str, requantize: &Requantize, needed: &[(i64, i64)]) -> Result<(), OpError> {
+    let outside = requantize
+        .channels
+        .iter()
+        .zip(needed)
+        .position(|(have, need)| need.0 < have.reachable.0 || need.1 > have.reachable.1);
+    match outside {
+        Some(channel) => Err(OpError::Bounds { what, channel }),
+        None => Ok(()),
+    }
+}
+
+/// Checks that a tensor is `[1, channels, h, w]`, or `[1, channels, w]` where `h` is 1.
+fn check_planes(
+    what: &'static str,
+    tensor: &TensorInfo,
+    channels: usize,
+    plane: (usize, usize),
+) -> Result<(), OpError> {
+    let dims = tensor.shape.dims();
+    let same = match dims {
+        [1, c, h, w] => (*c, (*h, *w)) == (channels, plane),
+        [1, c, w] => (*c, (1, *w)) == (channels, plane),
+        _ => false,
+    };
+    if same {
+        return Ok(());
+    }
+    let expected = format!("[1, {channels}, {}, {}]", plane.0, plane.1);
+    Err(OpError::Shape {
+        what,
+        tensor: tensor.name.clone(),
+        actual: dims.to_vec(),
+        expected,
+    })
+}
+
+/// Checks the zero point that an operator subtracts from its input.
+fn check_input(what: &'static str, tensor: &TensorInfo, zero_point: i32) -> Result<(), OpError> {
+    if tensor.zero_point == zero_point {
+        return Ok(());
+    }
+    Err(OpError::Mismatch {
+        what,
+        tensor: tensor.name.clone(),
+    })
+}
+
+/// `q - zero_point` at the ends of the type.
+fn centered(dtype: DType, zero_point: i32) -> (i32, i32) {
+    (dtype.min() - zero_point, dtype.max() - zero_point)
 }

@@ -1,9 +1,23 @@
 //! Average over windows: `acc = sum_window (x - z_x)`, `y = requantize(acc)`. The divisor (number of taps) is
 //! inside the requantization.
+//!
+//! Units: acc in steps of S_x. Bounds: `|acc| <= 255 * taps`.
 
-use super::Window;
-use crate::quant::Requantize;
+use super::{OpError, Window, centered, check_bounds, check_input, check_length, check_planes, checked_len};
+use crate::graph::TensorInfo;
+use crate::quant::{Requantize, Target, TensorQuant, f32_of, fit_channel, requantize_f32, round_clamp_f32};
+use crate::tensor::DType;
 use serde::{Deserialize, Serialize};
+
+/// Which of the runtime's two average formulas an operator stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AvgKind {
+    /// `clamp(rne(f32(sum (x - z_x)) * f32(s_x / (s_y n))) + z_y)`: GlobalAveragePool, an integer sum.
+    Global,
+    /// `clamp(rne(f32(sum (x - z_x) s_x) / n / s_y + z_y))`: AveragePool, a float sum in row order. The integers
+    /// are fitted to the formula with an exact sum; the runtime's own sum can be one LSB apart near a step.
+    Window,
+}
 
 /// Average pool over each channel of NCHW planes with batch 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,4 +30,164 @@ pub struct AvgPool {
     pub z_x: i32,
     /// Requantization, one entry for all channels.
     pub requantize: Requantize,
+    /// The runtime's formula.
+    pub kind: AvgKind,
+}
+
+impl AvgPool {
+    /// Checks everything and fits the integers.
+    ///
+    /// # Errors
+    /// [`OpError::PaddedAverage`] for a window that reaches outside the input, [`OpError::NotGlobal`],
+    /// [`OpError::Size`], [`OpError::Quant`].
+    ///
+    /// # Source
+    /// onnxruntime, `MlasQLinearGlobalAveragePool` and `QLinearAveragePool`.
+    pub fn new(
+        window: Window,
+        channels: usize,
+        x: &TensorQuant,
+        y: &TensorQuant,
+        lo: i32,
+        hi: i32,
+        kind: AvgKind,
+    ) -> Result<Self, OpError> {
+        x.validate("the average pool's input")?;
+        y.validate("the average pool's output")?;
+        y.check_clamp(lo, hi)?;
+        let unfitted = Requantize {
+            channels: Vec::new(),
+            lo,
+            hi,
+        };
+        let mut pool = Self {
+            window,
+            channels,
+            z_x: x.zero_point,
+            requantize: unfitted,
+            kind,
+        };
+        pool.check_sizes()?;
+        let reachable = pool.bounds(x.dtype);
+        let taps = i64::try_from(window.num_taps()).unwrap_or(i64::MAX);
+        let scale = x.scale / (y.scale * f32_of(taps));
+        crate::quant::check_scale("the average", scale)?;
+        let z_y = y.zero_point;
+        let step = |acc: i64| match kind {
+            AvgKind::Global => requantize_f32(acc, scale, z_y, lo, hi),
+            AvgKind::Window => average_f32(f32_of(acc) * x.scale, taps, y.scale, z_y, lo, hi),
+        };
+        let target = Target {
+            step,
+            slope: f64::from(scale),
+            reachable,
+            fitted: reachable,
+            lo,
+            hi,
+        };
+        pool.requantize.channels.push(fit_channel(0, &target)?);
+        Ok(pool)
+    }
+
+    fn check_sizes(&self) -> Result<(), OpError> {
+        let Window {
+            input,
+            output,
+            kernel,
+            ..
+        } = self.window;
+        self.window.validate()?;
+        checked_len("average pool input", &[self.channels, input.0, input.1])?;
+        checked_len("average pool output", &[self.channels, output.0, output.1])?;
+        if self.kind == AvgKind::Global && (kernel != input || output != (1, 1)) {
+            return Err(OpError::NotGlobal { kernel, input });
+        }
+        match self.window.find_taps(|inside, taps| inside != taps) {
+            Some(at) => Err(OpError::PaddedAverage { at }),
+            None => Ok(()),
+        }
+    }
+
+    /// Smallest and largest accumulator.
+    #[must_use]
+    pub fn bounds(&self, input: DType) -> (i64, i64) {
+        let (lo, hi) = centered(input, self.z_x);
+        let taps = i64::try_from(self.window.num_taps()).unwrap_or(i64::MAX);
+        (
+            taps.saturating_mul(i64::from(lo)),
+            taps.saturating_mul(i64::from(hi)),
+        )
+    }
+
+    /// Checks fields and tensors.
+    ///
+    /// # Errors
+    /// What [`AvgPool::new`] returns, [`OpError::Shape`], [`OpError::Mismatch`], [`OpError::Bounds`].
+    pub fn validate(&self, x: &TensorInfo, y: &TensorInfo) -> Result<(), OpError> {
+        self.check_sizes()?;
+        check_planes("average pool input", x, self.channels, self.window.input)?;
+        check_planes("average pool output", y, self.channels, self.window.output)?;
+        check_input("average pool input", x, self.z_x)?;
+        self.requantize.validate(1, y.dtype)?;
+        check_bounds("average pool", &self.requantize, &[self.bounds(x.dtype)])
+    }
+
+    /// The accumulators, `[channels][output.0][output.1]`.
+    ///
+    /// # Errors
+    /// [`OpError::Length`].
+    pub fn accumulators(&self, x: &[i32]) -> Result<Vec<i64>, OpError> {
+        self.fold(x, 0i64, |acc, x| acc + i64::from(x - self.z_x))
+    }
+
+    /// Folds every window in row order.
+    fn fold<T: Copy>(&self, x: &[i32], start: T, add: impl Fn(T, i32) -> T) -> Result<Vec<T>, OpError> {
+        let window = &self.window;
+        check_length("average pool input", self.channels * window.input_len(), x.len())?;
+        let (vertical, horizontal) = window.axes();
+        let mut y = Vec::with_capacity(self.channels * window.output_len());
+        for plane in x.chunks_exact(window.input_len()) {
+            for (i, j) in (0..window.output.0).flat_map(|i| (0..window.output.1).map(move |j| (i, j))) {
+                let mut acc = start;
+                for row in (0..window.kernel.0).filter_map(|a| vertical.position(i, a)) {
+                    for column in (0..window.kernel.1).filter_map(|b| horizontal.position(j, b)) {
+                        acc = add(acc, plane[row * window.input.1 + column]);
+                    }
+                }
+                y.push(acc);
+            }
+        }
+        Ok(y)
+    }
+
+    /// The operator's meaning on integers.
+    ///
+    /// # Errors
+    /// [`OpError::Length`].
+    pub fn reference(&self, x: &[i32]) -> Result<Vec<i32>, OpError> {
+        Ok(self
+            .accumulators(x)?
+            .into_iter()
+            .map(|acc| self.requantize.apply(0, acc))
+            .collect())
+    }
+
+    /// What the runtime's `AveragePool` kernel returns: dequantized values summed in f32, row by row.
+    ///
+    /// # Errors
+    /// [`OpError::Length`].
+    pub fn runtime_window(&self, x: &[i32], s_x: f32, s_y: f32, z_y: i32) -> Result<Vec<i32>, OpError> {
+        let sums = self.fold(x, 0f32, |sum, x| sum + s_x * f32_of(i64::from(x - self.z_x)))?;
+        let taps = i64::try_from(self.window.num_taps()).unwrap_or(i64::MAX);
+        let Requantize { lo, hi, .. } = self.requantize;
+        Ok(sums
+            .into_iter()
+            .map(|sum| average_f32(sum, taps, s_y, z_y, lo, hi))
+            .collect())
+    }
+}
+
+/// `clamp(rne(sum / taps / s_y + z_y), lo, hi)`.
+fn average_f32(sum: f32, taps: i64, s_y: f32, z_y: i32, lo: i32, hi: i32) -> i32 {
+    round_clamp_f32(sum / f32_of(taps) / s_y + f32_of(i64::from(z_y)), 0, lo, hi)
 }

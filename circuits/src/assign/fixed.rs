@@ -1,0 +1,164 @@
+//! Fixed columns and copies: they depend on the graph and the plan alone.
+
+use super::field;
+use crate::chips::glue::{g_step, k_step};
+use crate::graph::Graph;
+use crate::params::STEPS_PER_COLUMN;
+use crate::plan::{Evaluated, GStep, KStep, Kind, Plan, Source};
+use crate::quant::DIVISOR_SHIFT;
+use ff::Field;
+use halo2_proofs::halo2curves::bn256::Fr;
+
+/// Which evaluation column a copy starts from.
+pub(crate) type CopyFrom = (Evaluated, usize);
+
+/// Values of the fixed columns, each with one value per active row and the last of the running sum.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FixedTables {
+    pub active: Vec<Fr>,
+    pub boundary: Vec<Fr>,
+    pub public: Vec<Fr>,
+    pub d1_minus_1: Vec<Fr>,
+    pub b: Vec<Fr>,
+    pub table_value: Vec<Fr>,
+    pub table_tag: Vec<Fr>,
+    pub k_step: Vec<Fr>,
+    pub g_step: Vec<Fr>,
+    pub coef: Vec<Fr>,
+    pub range: Vec<Fr>,
+    pub tag: Vec<Fr>,
+    pub slope: Vec<Fr>,
+    pub zero: Vec<Fr>,
+    pub max: Vec<Fr>,
+    pub tails: Vec<Vec<Fr>>,
+    pub steps: Vec<Vec<Fr>>,
+    pub weights: Vec<Vec<Fr>>,
+    /// `(evaluation column, row) -> row of X`.
+    pub copies: Vec<(CopyFrom, usize)>,
+}
+
+/// Opcode of a step of K.
+fn k_op(step: KStep) -> u64 {
+    match step {
+        KStep::Start => k_step::START,
+        KStep::Chunk => k_step::CHUNK,
+        KStep::Power => k_step::POWER,
+        KStep::Shift => k_step::SHIFT,
+    }
+}
+
+/// Opcode of a step of G.
+fn g_op(step: GStep) -> u64 {
+    match step {
+        GStep::Reset => g_step::RESET,
+        GStep::Carry => g_step::CARRY,
+        GStep::Shift => g_step::SHIFT,
+        GStep::ShiftOverhang => g_step::SHIFT_OVERHANG,
+        GStep::Check => g_step::CHECK,
+    }
+}
+
+/// Last tape row of a plane: where its evaluation is complete.
+pub(crate) fn last_row(plan: &Plan, source: Source) -> usize {
+    plan.planes[source.home][source.plane].last_row(plan.params.num_lanes())
+}
+
+/// Builds all fixed columns.
+pub(crate) fn fixed_tables(graph: &Graph, plan: &Plan) -> FixedTables {
+    let rows = plan.active_rows();
+    let column = || vec![Fr::ZERO; rows + 1];
+    let mut t = FixedTables {
+        active: column(),
+        boundary: column(),
+        public: column(),
+        d1_minus_1: column(),
+        b: column(),
+        table_value: column(),
+        table_tag: column(),
+        k_step: column(),
+        g_step: column(),
+        coef: column(),
+        range: column(),
+        tag: column(),
+        slope: column(),
+        zero: column(),
+        max: column(),
+        tails: plan.params.tails.iter().map(|_| column()).collect(),
+        steps: (0..plan.params.num_step_columns()).map(|_| column()).collect(),
+        weights: (0..plan.params.num_weight_lanes()).map(|_| column()).collect(),
+        copies: Vec::new(),
+    };
+    t.active[..rows].fill(Fr::ONE);
+    t.boundary[0] = Fr::ONE;
+    t.boundary[rows] = Fr::ONE;
+    t.public[..plan.public_rows].fill(Fr::ONE);
+    fill_table(&mut t, plan);
+    fill_tape(&mut t, graph, plan);
+    fill_glue(&mut t, plan);
+    t
+}
+
+/// The lookup table: limbs with tag 0, then every range under its tag.
+fn fill_table(t: &mut FixedTables, plan: &Plan) {
+    let mut row = 1 << plan.params.limb_bits();
+    for (v, cell) in (0u64..).zip(&mut t.table_value[..row]) {
+        *cell = Fr::from(v);
+    }
+    for (tag, range) in (1u64..).zip(&plan.params.ranges) {
+        for v in 0..=u64::from(*range) {
+            t.table_value[row] = Fr::from(v);
+            t.table_tag[row] = Fr::from(tag);
+            row += 1;
+        }
+    }
+}
+
+fn fill_tape(t: &mut FixedTables, graph: &Graph, plan: &Plan) {
+    let is_max: Vec<bool> = (0..plan.lowered.homes.len())
+        .map(|h| plan.lowered.steps.iter().any(|s| s.output == h && matches!(s.kind, Kind::Max(..))))
+        .collect();
+    let affine: Vec<Vec<_>> = plan
+        .planes
+        .iter()
+        .enumerate()
+        .map(|(h, planes)| (0..planes.len()).map(|p| plan.affine(graph, h, p)).collect())
+        .collect();
+    for (r, row) in plan.rows.iter().enumerate() {
+        let home = &plan.lowered.homes[row.home];
+        if row.step > 0 {
+            let (column, op) = ((row.step - 1) / STEPS_PER_COLUMN, (row.step - 1) % STEPS_PER_COLUMN + 1);
+            t.steps[column][r] = Fr::from(op as u64);
+        }
+        if let Some(tail) = plan.params.tails.iter().position(|v| *v as usize == row.valid) {
+            t.tails[tail][r] = Fr::ONE;
+        }
+        t.zero[r] = field(home.zero);
+        t.range[r] = Fr::from(u64::from(home.range));
+        t.tag[r] = Fr::from(plan.params.tag(home.range).unwrap_or_default());
+        if is_max[row.home] {
+            t.max[r] = Fr::ONE;
+            t.d1_minus_1[r] = Fr::from((1 << DIVISOR_SHIFT) - 1);
+        }
+        if let Some(affine) = affine[row.home][row.plane] {
+            let d = affine.divisor();
+            t.d1_minus_1[r] = Fr::from(u64::from(affine.d1 - 1));
+            t.b[r] = field(affine.b) - field(d) * field(i64::from(home.lo));
+            let inverse: Option<Fr> = Fr::from(u64::from(home.range)).invert().into();
+            t.slope[r] = field(d).double() * inverse.unwrap_or_default();
+        }
+    }
+}
+
+fn fill_glue(t: &mut FixedTables, plan: &Plan) {
+    for (r, row) in plan.program.rows.iter().enumerate() {
+        t.k_step[r] = Fr::from(k_op(row.k_step));
+        t.g_step[r] = Fr::from(g_op(row.g_step));
+        t.coef[r] = field(row.coef);
+        if let Some(source) = row.source {
+            t.copies.push(((source.of, last_row(plan, source)), r));
+        }
+    }
+    for &(r, lane, w) in &plan.program.weights {
+        t.weights[lane][r] = field(w);
+    }
+}

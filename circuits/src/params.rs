@@ -1,0 +1,193 @@
+//! The shape of the constraint system: everything that `configure` needs and nothing else.
+
+use crate::quant::DIVISOR_SHIFT;
+use serde::{Deserialize, Serialize};
+
+/// Most lanes of the tape; a public row packs one byte per lane into a field element.
+pub const MAX_LANES: usize = 24;
+const _: () = assert!(MAX_LANES * 8 < 253, "a packed public row must fit the field");
+/// Most weights in a row.
+pub const MAX_WEIGHT_LANES: usize = 64;
+/// Largest exponent of a lane or row step.
+pub const MAX_EXPONENT: u32 = 1 << 16;
+/// Lookup expressions in one helper: `h e1 e2 e3` under a selector has degree 5.
+pub const EXPRESSIONS_PER_HELPER: usize = 3;
+/// Lookup expressions in the running sum's own gate.
+pub const EXPRESSIONS_IN_SUM: usize = 2;
+/// Row steps that one opcode column can name beside "reset": its selector polynomials have degree 4.
+pub const STEPS_PER_COLUMN: usize = 4;
+
+/// A shape that no circuit can have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[error("circuit parameter {name} is {value}, outside {low}..={high}")]
+pub struct ParamsError {
+    /// Which parameter.
+    pub name: &'static str,
+    /// Its value.
+    pub value: u64,
+    /// Smallest value allowed.
+    pub low: u64,
+    /// Largest value allowed.
+    pub high: u64,
+}
+
+/// The columns and constants of the constraint system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CircuitParams {
+    /// Lanes of the tape.
+    pub lanes: u32,
+    /// Cells that a 12-bit limb is split into: 1, 2 or 3; the range table has `2^(12 / limb_split)` rows.
+    pub limb_split: u32,
+    /// Limbs of the clamp magnitude.
+    pub clamp_limbs: u32,
+    /// Weights in a row.
+    pub weight_lanes: u32,
+    /// Ranges `[0, R]` of stored values, one table tag each, ascending.
+    pub ranges: Vec<u32>,
+    /// The stored zero point when all evaluated tensors share it; a fixed column otherwise.
+    pub uniform_zero: Option<i32>,
+    /// Valid lanes of the rows that are not full, ascending; one selector column each.
+    pub tails: Vec<u32>,
+    /// Exponents of v by which the evaluation of a plane moves on from row to row.
+    pub steps: Vec<u32>,
+    /// True when the circuit has max rows.
+    pub max_rows: bool,
+}
+
+impl Default for CircuitParams {
+    fn default() -> Self {
+        Self {
+            lanes: 1,
+            limb_split: 1,
+            clamp_limbs: 1,
+            weight_lanes: 1,
+            ranges: vec![255],
+            uniform_zero: Some(0),
+            tails: Vec::new(),
+            steps: Vec::new(),
+            max_rows: false,
+        }
+    }
+}
+
+fn within(name: &'static str, value: usize, low: usize, high: usize) -> Result<(), ParamsError> {
+    if (low..=high).contains(&value) {
+        Ok(())
+    } else {
+        Err(ParamsError { name, value: value as u64, low: low as u64, high: high as u64 })
+    }
+}
+
+impl CircuitParams {
+    /// Bounds every field, so that `configure` can be run on parameters from outside.
+    ///
+    /// # Errors
+    /// [`ParamsError`] with the first field that is out of bounds.
+    pub fn validate(&self) -> Result<(), ParamsError> {
+        within("lanes", self.lanes as usize, 1, MAX_LANES)?;
+        within("limb_split", self.limb_split as usize, 1, 3)?;
+        within("clamp_limbs", self.clamp_limbs as usize, 1, 8)?;
+        within("weight_lanes", self.weight_lanes as usize, 1, MAX_WEIGHT_LANES)?;
+        within("ranges", self.ranges.len(), 1, 255)?;
+        within("tails", self.tails.len(), 0, MAX_LANES)?;
+        within("steps", self.steps.len(), 0, 64)?;
+        for r in &self.ranges {
+            within("range", *r as usize, 1, 255)?;
+        }
+        for t in &self.tails {
+            within("tail", *t as usize, 1, self.lanes as usize - 1)?;
+        }
+        for s in &self.steps {
+            within("step", *s as usize, 1, MAX_EXPONENT as usize)?;
+        }
+        let ascending = |v: &[u32]| v.windows(2).all(|w| w[0] < w[1]);
+        within("order", usize::from(ascending(&self.ranges) && ascending(&self.tails)), 1, 1)?;
+        if let Some(z) = self.uniform_zero {
+            within("uniform_zero", z.unsigned_abs() as usize, 0, 255)?;
+        }
+        Ok(())
+    }
+
+    /// Lanes as a count.
+    #[must_use]
+    pub fn num_lanes(&self) -> usize {
+        self.lanes as usize
+    }
+
+    /// Weights in a row as a count.
+    #[must_use]
+    pub fn num_weight_lanes(&self) -> usize {
+        self.weight_lanes as usize
+    }
+
+    /// Bits of one limb cell.
+    #[must_use]
+    pub fn limb_bits(&self) -> u32 {
+        DIVISOR_SHIFT / self.limb_split
+    }
+
+    /// Small (phase 1) advice columns of one lane: y, clamp limbs, r1 and r0 limbs, and the split part of d1 - 1 - r1.
+    #[must_use]
+    pub fn cells_per_lane(&self) -> usize {
+        let q = self.limb_split as usize;
+        1 + self.clamp_limbs as usize + 2 * q + (q - 1)
+    }
+
+    /// Looked-up expressions of one lane.
+    #[must_use]
+    pub fn lookups_per_lane(&self) -> usize {
+        1 + self.clamp_limbs as usize + 3 * self.limb_split as usize
+    }
+
+    /// Logup helper columns.
+    #[must_use]
+    pub fn num_helpers(&self) -> usize {
+        let expressions = self.num_lanes() * self.lookups_per_lane();
+        expressions.saturating_sub(EXPRESSIONS_IN_SUM).div_ceil(EXPRESSIONS_PER_HELPER)
+    }
+
+    /// Small advice columns, the multiplicities included.
+    #[must_use]
+    pub fn num_small_columns(&self) -> usize {
+        self.num_lanes() * self.cells_per_lane() + 1
+    }
+
+    /// Full-size advice columns: helpers, running sum, overhang, two plane evaluations, K, X and G.
+    #[must_use]
+    pub fn num_full_columns(&self) -> usize {
+        self.num_helpers() + 7
+    }
+
+    /// Columns that name the row steps.
+    #[must_use]
+    pub fn num_step_columns(&self) -> usize {
+        self.steps.len().div_ceil(STEPS_PER_COLUMN)
+    }
+
+    /// Fixed columns.
+    #[must_use]
+    pub fn num_fixed_columns(&self) -> usize {
+        let mixed = if self.ranges.len() > 1 { 3 } else { 0 };
+        let zero = usize::from(self.uniform_zero.is_none());
+        // Active, boundary, public, d1 - 1, B, table value and tag, K step, G step, coefficient.
+        10 + mixed
+            + zero
+            + usize::from(self.max_rows)
+            + self.tails.len()
+            + self.num_step_columns()
+            + self.num_weight_lanes()
+    }
+
+    /// Rows of the lookup table.
+    #[must_use]
+    pub fn table_rows(&self) -> usize {
+        (1 << self.limb_bits()) + self.ranges.iter().map(|r| *r as usize + 1).sum::<usize>()
+    }
+
+    /// Tag of the range `[0, range]` in the lookup table; limbs have tag 0.
+    #[must_use]
+    pub fn tag(&self, range: u32) -> Option<u64> {
+        self.ranges.iter().position(|r| *r == range).map(|i| i as u64 + 1)
+    }
+}

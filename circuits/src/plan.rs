@@ -1,0 +1,392 @@
+//! The plan of a circuit: where every tensor lies, which identity ties which planes, and the choice of rows and lanes.
+//!
+//! A plan depends on the graph and the options alone, never on a witness.
+
+mod cost;
+mod glue;
+mod identity;
+pub(crate) mod layout;
+mod lower;
+mod terms;
+
+pub use cost::{Cost, Optimize};
+pub(crate) use glue::{GStep, KStep, Program};
+pub(crate) use identity::{Evaluated, Identity, Source};
+pub(crate) use lower::{Kind, Lowered};
+
+use crate::graph::{Graph, Node, TensorId};
+use crate::ops::Op;
+use crate::params::CircuitParams;
+use crate::quant::{Affine, DIVISOR_SHIFT};
+use crate::tensor::DType;
+use identity::Point;
+use layout::Plane;
+use lower::Home;
+use terms::Context;
+
+/// Rows at the end of every column that cannot be used: blinding, and the one that closes the running sum.
+pub const RESERVED_ROWS: usize = 7;
+/// Smallest and largest number of rows, as a power of two.
+pub const K_RANGE: std::ops::RangeInclusive<u32> = 4..=24;
+
+/// Why a graph has no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The operator or its surroundings cannot be laid out.
+    #[error("node `{node}` needs {reason}, which is not supported; rewrite that part of the model")]
+    Unsupported {
+        /// Name of the node.
+        node: String,
+        /// What it needs.
+        reason: &'static str,
+    },
+    /// A tensor is read that nothing makes.
+    #[error("tensor `{name}` is read before it is made; the graph was not validated")]
+    UnknownTensor {
+        /// Name of the tensor.
+        name: String,
+    },
+    /// A count passes its limit.
+    #[error("{what} is {size}, the limit is {limit}; split the model")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// Its size.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// An intermediate integer could leave the range in which the field equation is an integer equation.
+    #[error("node `{node}`: |m * acc| + |B| + d may reach 2^{bits}, the limit is 2^{limit}; lower the weight range")]
+    Bound {
+        /// Name of the node.
+        node: String,
+        /// Bits that it may reach.
+        bits: u32,
+        /// The limit.
+        limit: u32,
+    },
+    /// No row stride keeps window and overhang apart.
+    #[error("no row stride keeps the outputs of a window apart from the values outside it; report this model")]
+    RowStride,
+    /// Strides along different paths do not agree.
+    #[error("the strides along different paths between two tensors do not agree; remove one of the paths")]
+    Phases,
+    /// The options ask for what cannot be had.
+    #[error("no plan with {wanted}; the model needs at least {rows} rows")]
+    NoPlan {
+        /// The options that were asked for.
+        wanted: String,
+        /// Rows of the nearest plan.
+        rows: usize,
+    },
+}
+
+impl PlanError {
+    pub(crate) fn unknown_tensor(graph: &Graph, id: TensorId) -> Self {
+        Self::UnknownTensor { name: graph.tensors.get(id.0).map(|t| t.name.clone()).unwrap_or_default() }
+    }
+}
+
+/// What the caller may choose; `None` leaves the choice to the planner.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PlanOptions {
+    /// Log2 of the number of rows.
+    pub k: Option<u32>,
+    /// Lanes of the tape.
+    pub lanes: Option<u32>,
+    /// Cells per 12-bit limb.
+    pub limb_split: Option<u32>,
+    /// What to minimize.
+    pub optimize: Optimize,
+}
+
+/// What a row of the tape holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TapeRow {
+    /// Index of the step in [`CircuitParams::steps`], plus one; 0 starts a plane.
+    pub step: usize,
+    /// Valid lanes.
+    pub valid: usize,
+    /// Home.
+    pub home: usize,
+    /// Plane of the home.
+    pub plane: usize,
+    /// Position of lane 0 in the plane.
+    pub offset: usize,
+}
+
+/// A complete layout.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Log2 of the number of rows.
+    pub k: u32,
+    /// Columns.
+    pub params: CircuitParams,
+    /// Counts and estimates.
+    pub cost: Cost,
+    /// Row stride S: exponent distance between image rows.
+    pub row_stride: usize,
+    pub(crate) lowered: Lowered,
+    pub(crate) planes: Vec<Vec<Plane>>,
+    pub(crate) rows: Vec<TapeRow>,
+    pub(crate) identities: Vec<Identity>,
+    pub(crate) program: Program,
+    /// Homes in the order of the public rows: inputs, then outputs.
+    pub(crate) public: Vec<usize>,
+    pub(crate) public_rows: usize,
+}
+
+impl Plan {
+    /// Chooses a plan for the graph.
+    ///
+    /// # Errors
+    /// [`PlanError`] when a part of the graph cannot be laid out, a bound is passed, or the options cannot be met.
+    pub fn new(graph: &Graph, options: &PlanOptions) -> Result<Self, PlanError> {
+        let lowered = lower::lower(graph)?;
+        check_bounds(graph, &lowered)?;
+        let mut shortest = usize::MAX;
+        for candidate in cost::candidates(graph, &lowered, options) {
+            let built = Self::build(graph, &lowered, candidate)?;
+            let rows = built.cost.rows_needed();
+            if rows + RESERVED_ROWS <= 1 << built.k {
+                return Ok(built);
+            }
+            shortest = shortest.min(rows);
+        }
+        Err(PlanError::NoPlan { wanted: format!("{options:?}"), rows: shortest })
+    }
+
+    /// Lays everything out for one choice of k, lanes, limbs and weight lanes. The rows may not fit.
+    fn build(graph: &Graph, lowered: &Lowered, choice: cost::Candidate) -> Result<Self, PlanError> {
+        let lanes = choice.lanes;
+        let mut planes: Vec<Vec<Plane>> = lowered.homes.iter().map(|h| cut(h, lanes)).collect();
+        let public = public_homes(graph, lowered)?;
+        let (num_rows, public_rows) = place(&mut planes, &public, lanes);
+        let widest = planes.iter().flatten().map(|p| lanes * p.chunks(lanes)).max().unwrap_or(1);
+        let mut stride = widest;
+        let identities = loop {
+            let at = Point { lanes, stride };
+            let context = Context { graph, lowered, planes: &planes, at, weight_lanes: choice.weight_lanes };
+            let found = lowered.steps.iter().map(|s| context.identity(s)).collect::<Result<Vec<_>, _>>();
+            match found {
+                Err(PlanError::RowStride) if stride < 4 * widest + 64 => stride += 1,
+                other => break other?,
+            }
+        };
+        let mut program = Program::default();
+        for (n, identity) in identities.iter().enumerate() {
+            program.append(n, identity, choice.weight_lanes);
+        }
+        let (rows, steps, tails) = tape_rows(&planes, num_rows, lanes, stride);
+        let params = circuit_params(graph, lowered, &choice, steps, tails)?;
+        let mut plan = Self {
+            k: choice.k,
+            params,
+            cost: Cost::default(),
+            row_stride: stride,
+            lowered: lowered.clone(),
+            planes,
+            rows,
+            identities,
+            program,
+            public,
+            public_rows,
+        };
+        plan.cost = Cost::of(graph, &plan);
+        Ok(plan)
+    }
+
+    /// Integers of the requantization of a plane: `None` for inputs and max pools.
+    pub(crate) fn affine(&self, graph: &Graph, home: usize, plane: usize) -> Option<Affine> {
+        let step = self.lowered.steps.iter().find(|s| s.output == home)?;
+        let Kind::Node(n) = step.kind else { return None };
+        let geometry = &self.lowered.homes[home].geometry;
+        let channel = plane / (geometry.phases.0 * geometry.phases.1);
+        match &graph.nodes[n].op {
+            Op::Conv2d(c) => Some(c.requantize.channels[channel].affine),
+            Op::Dense(d) => Some(d.requantize.channels[channel].affine),
+            Op::AvgPool(p) => Some(p.requantize.channels[0].affine),
+            Op::Add(a) => Some(Affine { m: 1, b: a.b, d1: a.d1 }),
+            Op::MaxPool(_) | Op::View(_) => None,
+        }
+    }
+
+    /// Log2 of the number of rows that can carry constraints, exclusive end.
+    pub(crate) fn active_rows(&self) -> usize {
+        (1 << self.k) - RESERVED_ROWS
+    }
+}
+
+/// Planes of a home. A flat vector is cut into planes of one tape row.
+fn cut(home: &Home, lanes: usize) -> Vec<Plane> {
+    if home.flat {
+        let chunk = |index: &[u32]| Plane { first_row: 0, height: 1, width: index.len(), index: index.to_vec() };
+        return home.index.chunks(lanes).map(chunk).collect();
+    }
+    let (h, w) = (home.geometry.height, home.geometry.width);
+    home.geometry.planes(|c, i, j| home.index[(c * h + i) * w + j])
+}
+
+/// Homes of the graph's inputs and outputs, each once.
+fn public_homes(graph: &Graph, lowered: &Lowered) -> Result<Vec<usize>, PlanError> {
+    let mut public = Vec::new();
+    let ports = graph.inputs.iter().map(|p| p.tensor).chain(graph.outputs.iter().map(|p| p.tensor));
+    for id in ports {
+        let operand = lowered.of_tensor[id.0].as_ref().ok_or_else(|| PlanError::unknown_tensor(graph, id))?;
+        if !public.contains(&operand.home) {
+            public.push(operand.home);
+        }
+    }
+    Ok(public)
+}
+
+/// Gives rows to all planes, public homes first. Returns all rows and the public ones.
+fn place(planes: &mut [Vec<Plane>], public: &[usize], lanes: usize) -> (usize, usize) {
+    let mut next = 0;
+    let mut put = |home: &mut Vec<Plane>| {
+        for plane in home.iter_mut() {
+            plane.first_row = next;
+            next += plane.num_rows(lanes);
+        }
+        next
+    };
+    let mut public_rows = 0;
+    for &h in public {
+        public_rows = put(&mut planes[h]);
+    }
+    let mut rows = public_rows;
+    for h in (0..planes.len()).filter(|h| !public.contains(h)) {
+        rows = put(&mut planes[h]);
+    }
+    (rows, public_rows)
+}
+
+/// What each tape row holds, the distinct row steps, and the distinct numbers of valid lanes below `lanes`.
+fn tape_rows(
+    planes: &[Vec<Plane>],
+    num_rows: usize,
+    lanes: usize,
+    stride: usize,
+) -> (Vec<TapeRow>, Vec<u32>, Vec<u32>) {
+    let blank = TapeRow { step: 0, valid: lanes, home: 0, plane: 0, offset: 0 };
+    let mut rows = vec![blank; num_rows];
+    let mut steps: Vec<usize> = Vec::new();
+    let mut tails: Vec<usize> = Vec::new();
+    let mut number = |e: usize| {
+        let at = steps.iter().position(|s| *s == e).unwrap_or_else(|| {
+            steps.push(e);
+            steps.len() - 1
+        });
+        at + 1
+    };
+    for (home, list) in planes.iter().enumerate() {
+        for (p, plane) in list.iter().enumerate() {
+            let chunks = plane.chunks(lanes);
+            for r in 0..plane.num_rows(lanes) {
+                let (i, chunk) = (r / chunks, r % chunks);
+                let step = match (i, chunk) {
+                    (0, 0) => 0,
+                    (_, 0) => number(stride - lanes * (chunks - 1)),
+                    _ => number(lanes),
+                };
+                let valid = plane.valid_lanes(chunk, lanes);
+                if valid < lanes && !tails.contains(&valid) {
+                    tails.push(valid);
+                }
+                let offset = i * plane.width + chunk * lanes;
+                rows[plane.first_row + r] = TapeRow { step, valid, home, plane: p, offset };
+            }
+        }
+    }
+    tails.sort_unstable();
+    let to_u32 = |v: Vec<usize>| v.into_iter().map(|x| u32::try_from(x).unwrap_or(u32::MAX)).collect();
+    (rows, to_u32(steps), to_u32(tails))
+}
+
+/// Columns and constants for the choice.
+fn circuit_params(
+    graph: &Graph,
+    lowered: &Lowered,
+    choice: &cost::Candidate,
+    steps: Vec<u32>,
+    tails: Vec<u32>,
+) -> Result<CircuitParams, PlanError> {
+    let mut ranges: Vec<u32> = lowered.homes.iter().map(|h| h.range).collect();
+    ranges.sort_unstable();
+    ranges.dedup();
+    let zero = lowered.homes.first().map_or(0, |h| h.zero);
+    let same = lowered.homes.iter().all(|h| h.zero == zero);
+    let uniform_zero = if same { i32::try_from(zero).ok() } else { None };
+    let params = CircuitParams {
+        lanes: u32::try_from(choice.lanes).unwrap_or(u32::MAX),
+        limb_split: choice.limb_split,
+        clamp_limbs: clamp_limbs(excess_bound(graph), DIVISOR_SHIFT / choice.limb_split),
+        weight_lanes: u32::try_from(choice.weight_lanes).unwrap_or(u32::MAX),
+        ranges,
+        uniform_zero,
+        tails,
+        steps,
+        max_rows: lowered.steps.iter().any(|s| matches!(s.kind, Kind::Max(..))),
+    };
+    let limit = |e: crate::params::ParamsError| PlanError::TooLarge {
+        what: e.name,
+        size: usize::try_from(e.value).unwrap_or(usize::MAX),
+        limit: usize::try_from(e.high).unwrap_or(usize::MAX),
+    };
+    params.validate().map_err(limit)?;
+    Ok(params)
+}
+
+/// Limbs of `bits` bits that hold 0..=bound.
+fn clamp_limbs(bound: u64, bits: u32) -> u32 {
+    (u64::BITS - bound.leading_zeros()).div_ceil(bits).max(1)
+}
+
+/// Largest distance of an unclamped quotient from its clamp, over all operators.
+fn excess_bound(graph: &Graph) -> u64 {
+    let of = |node: &Node| match &node.op {
+        Op::Add(add) => {
+            let types: Vec<DType> = node.inputs.iter().map(|t| graph.tensor(*t).dtype).collect();
+            add.excess_bound(&types).unsigned_abs()
+        }
+        op => op.requantize().map_or(0, |r| r.excess_bound().unsigned_abs()),
+    };
+    graph.nodes.iter().map(of).max().unwrap_or(0)
+}
+
+/// Bits that `|m acc| + |B| + d` must stay under.
+const BOUND_BITS: u32 = 64;
+
+/// `|m acc| + |B| + d` over the reachable accumulators.
+fn magnitude_bound(op: &Op) -> u128 {
+    let of = |affine: &Affine, (low, high): (i64, i64)| {
+        let acc = low.unsigned_abs().max(high.unsigned_abs());
+        u128::from(affine.m.unsigned_abs()) * u128::from(acc)
+            + u128::from(affine.b.unsigned_abs())
+            + u128::from(affine.divisor().unsigned_abs())
+    };
+    match op {
+        // |x - z| <= 255 for each term.
+        Op::Add(add) => {
+            let sum: u128 = add.terms.iter().map(|t| u128::from(t.0.unsigned_abs()) * 255).sum();
+            sum + u128::from(add.b.unsigned_abs()) + u128::from(add.divisor().unsigned_abs())
+        }
+        op => op
+            .requantize()
+            .map_or(0, |r| r.channels.iter().map(|c| of(&c.affine, c.reachable)).max().unwrap_or(0)),
+    }
+}
+
+/// Every integer of a requantization stays far below the field's modulus.
+fn check_bounds(graph: &Graph, lowered: &Lowered) -> Result<(), PlanError> {
+    for step in &lowered.steps {
+        let node = &graph.nodes[step.node()];
+        let bits = u128::BITS - magnitude_bound(&node.op).leading_zeros();
+        if bits > BOUND_BITS {
+            return Err(PlanError::Bound { node: node.name.clone(), bits, limit: BOUND_BITS });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! What a plan costs, and which plans are worth building.
+
+use super::lower::{Kind, Lowered};
+use super::{K_RANGE, Plan, PlanOptions, RESERVED_ROWS};
+use crate::graph::Graph;
+use crate::ops::Op;
+use crate::params::{CircuitParams, MAX_LANES, MAX_WEIGHT_LANES};
+use serde::Serialize;
+
+/// What the planner minimizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Optimize {
+    /// Prover time.
+    Time,
+    /// Proof size.
+    Size,
+    /// Prover memory.
+    Memory,
+    /// Prover time, with a price on proof size.
+    #[default]
+    Balanced,
+}
+
+/// Counts of one plan.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Cost {
+    /// Rows of the tape.
+    pub tape_rows: usize,
+    /// Rows of the glue program (weights, identities, overhang).
+    pub glue_rows: usize,
+    /// Rows of the lookup table.
+    pub table_rows: usize,
+    /// Requantized and pooled values; graph inputs not counted.
+    pub activations: usize,
+    /// Values of the graph's inputs.
+    pub inputs: usize,
+    /// Weights with a place in a fixed column.
+    pub weights: usize,
+    /// Cells of small advice columns over all rows.
+    pub cells_small: usize,
+    /// Cells of full-size advice columns over all rows.
+    pub cells_full: usize,
+    /// Overhang cells that are used.
+    pub overhang: usize,
+    /// Small advice columns.
+    pub columns_small: usize,
+    /// Full-size advice columns.
+    pub columns_full: usize,
+    /// Fixed columns.
+    pub columns_fixed: usize,
+    /// Columns under the permutation argument.
+    pub columns_permutation: usize,
+    /// Degree of the constraint system.
+    pub degree: usize,
+    /// Bytes of the halo2 proof with KZG and SHPLONK.
+    pub proof_bytes: usize,
+}
+
+/// Columns under the permutation argument: value evaluation, accumulator evaluation, X.
+pub const PERMUTATION_COLUMNS: usize = 3;
+/// Degree of the constraint system.
+pub const DEGREE: usize = 5;
+
+impl Cost {
+    /// Rows that must be had.
+    #[must_use]
+    pub fn rows_needed(&self) -> usize {
+        self.tape_rows.max(self.glue_rows).max(self.table_rows)
+    }
+
+    /// Counts of a built plan.
+    pub(crate) fn of(graph: &Graph, plan: &Plan) -> Self {
+        let p = &plan.params;
+        let n = 1usize << plan.k;
+        let values = |h: &super::lower::Home| h.index.len();
+        let inputs = graph.inputs.len();
+        Self {
+            tape_rows: plan.rows.len(),
+            glue_rows: plan.program.rows.len(),
+            table_rows: p.table_rows(),
+            activations: plan.lowered.homes.iter().skip(inputs).map(values).sum(),
+            inputs: plan.lowered.homes.iter().take(inputs).map(values).sum(),
+            weights: plan.program.weights.len(),
+            cells_small: n * p.num_small_columns(),
+            cells_full: n * p.num_full_columns(),
+            overhang: plan.program.overhang.len(),
+            columns_small: p.num_small_columns(),
+            columns_full: p.num_full_columns(),
+            columns_fixed: p.num_fixed_columns(),
+            columns_permutation: PERMUTATION_COLUMNS,
+            degree: DEGREE,
+            proof_bytes: proof_bytes(p),
+        }
+    }
+}
+
+/// Bytes of a SHPLONK proof: 32 per commitment and per evaluation.
+#[must_use]
+pub fn proof_bytes(p: &CircuitParams) -> usize {
+    let advice = p.num_small_columns() + p.num_full_columns();
+    // One permutation product, the random polynomial, degree - 1 quotient pieces, two opening points.
+    let commitments = advice + 1 + 1 + (DEGREE - 1) + 2;
+    // Running sum, both plane evaluations, K and G are read at two rows.
+    let evaluations = advice + 5 + p.num_fixed_columns() + 1 + PERMUTATION_COLUMNS + 2;
+    32 * (commitments + evaluations)
+}
+
+/// One choice to build.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Candidate {
+    pub k: u32,
+    pub lanes: usize,
+    pub limb_split: u32,
+    pub weight_lanes: usize,
+    score: f64,
+}
+
+/// Tape rows for this many lanes.
+fn tape_rows(lowered: &Lowered, lanes: usize) -> usize {
+    let rows = |h: &super::lower::Home| {
+        if h.flat {
+            return h.index.len().div_ceil(lanes);
+        }
+        let g = &h.geometry;
+        let phases = (0..g.phases.0).flat_map(|a| (0..g.phases.1).map(move |b| (a, b)));
+        let per_channel: usize = phases
+            .map(|p| {
+                let (height, width) = g.plane_size(p);
+                height * width.div_ceil(lanes)
+            })
+            .sum();
+        g.channels * per_channel
+    };
+    lowered.homes.iter().map(rows).sum()
+}
+
+/// Glue rows for this many weight lanes; an estimate that leaves out the walk over exponents.
+fn glue_rows(graph: &Graph, lowered: &Lowered, weight_lanes: usize) -> usize {
+    let rows = |s: &super::lower::Step| {
+        let phases = |h: usize| {
+            let (a, b) = lowered.homes[h].geometry.phases;
+            a * b
+        };
+        let q = phases(s.output);
+        match &s.kind {
+            Kind::Max(_, m) => 9 * m.channels * q,
+            Kind::Node(n) => match &graph.nodes[*n].op {
+                Op::Conv2d(c) => {
+                    let taps = c.window.kernel.0 * c.window.kernel.1 * q;
+                    let runs = if c.groups == c.c_in && c.c_in == c.c_out {
+                        c.c_out
+                    } else {
+                        c.c_in * (c.c_out * q).div_ceil(weight_lanes)
+                    };
+                    taps * runs + c.c_out * q
+                }
+                Op::Dense(d) => d.k * q * (d.n * q).div_ceil(weight_lanes) + d.n * q,
+                Op::AvgPool(p) => 2 * p.channels * phases(s.inputs[0].home) + p.window.kernel.0 * p.window.kernel.1,
+                Op::Add(_) => 3 * lowered.homes[s.output].geometry.channels * q,
+                Op::MaxPool(_) | Op::View(_) => 0,
+            },
+        }
+    };
+    lowered.steps.iter().map(rows).sum()
+}
+
+/// Relative prices per row of a column: a small one is 1.
+mod price {
+    /// Full-size advice column.
+    pub const FULL: f64 = 2.6;
+    /// Fixed column.
+    pub const FIXED: f64 = 0.5;
+    /// Everything that does not depend on the columns: permutation, quotient, openings.
+    pub const BASE: f64 = 16.0;
+    /// Work that does not shrink with the rows, in rows.
+    pub const ROWS: f64 = 300.0;
+}
+
+/// Choices in the order in which they are worth building; each k with the fewest lanes and weight lanes that may fit.
+pub(crate) fn candidates(graph: &Graph, lowered: &Lowered, options: &PlanOptions) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    let lane_range = options.lanes.map_or(1..=MAX_LANES, |l| l as usize..=l as usize);
+    for lanes in lane_range {
+        let tape = tape_rows(lowered, lanes);
+        for limb_split in options.limb_split.map_or(1..=3, |q| q..=q) {
+            for k in options.k.map_or(K_RANGE, |k| k..=k) {
+                let room = (1usize << k).saturating_sub(RESERVED_ROWS);
+                if tape > room {
+                    continue;
+                }
+                for weight_lanes in 1..=MAX_WEIGHT_LANES {
+                    if glue_rows(graph, lowered, weight_lanes) > room {
+                        continue;
+                    }
+                    push(&mut found, options, k, lanes, limb_split, weight_lanes);
+                }
+            }
+        }
+    }
+    found.sort_by(|a, b| a.score.total_cmp(&b.score));
+    found
+}
+
+fn push(
+    found: &mut Vec<Candidate>,
+    options: &PlanOptions,
+    k: u32,
+    lanes: usize,
+    limb_split: u32,
+    weight_lanes: usize,
+) {
+    let shape = |v: usize| u32::try_from(v).unwrap_or(u32::MAX);
+    let params = CircuitParams {
+        lanes: shape(lanes),
+        limb_split,
+        clamp_limbs: limb_split,
+        weight_lanes: shape(weight_lanes),
+        steps: vec![1],
+        tails: vec![1; usize::from(lanes > 1)],
+        ..CircuitParams::default()
+    };
+    if params.table_rows() + RESERVED_ROWS > 1 << k {
+        return;
+    }
+    let count = |v: usize| f64::from(shape(v));
+    let columns = count(params.num_small_columns())
+        + price::FULL * count(params.num_full_columns())
+        + price::FIXED * count(params.num_fixed_columns())
+        + price::BASE;
+    let time = columns * (count(1 << k) + price::ROWS);
+    let size = count(proof_bytes(&params));
+    let score = match options.optimize {
+        Optimize::Time => time,
+        Optimize::Size => size + time * 1e-9,
+        Optimize::Memory => columns * count(1 << k) + count(1 << k) * 8.0,
+        Optimize::Balanced => time * (size / 3000.0).max(1.0),
+    };
+    found.push(Candidate { k, lanes, limb_split, weight_lanes, score });
+}

@@ -1,0 +1,117 @@
+//! Where a tensor lies on the tape.
+//!
+//! A tensor is a list of *planes*. A plane of `height x width` values takes `height * ceil(width / lanes)` consecutive
+//! rows; value `(i, j)` lies in row `i * ceil(width / lanes) + j / lanes`, lane `j % lanes`. A tensor that feeds a strided
+//! window is stored phase by phase: phase plane `(p_h, p_w)` of channel c holds the values `(f_h i + p_h, f_w j + p_w)`.
+//!
+//! ```text
+//! width 5, lanes 2        lane 0  lane 1
+//!   row 0                 x[0,0]  x[0,1]
+//!   row 1                 x[0,2]  x[0,3]
+//!   row 2                 x[0,4]    -        tail row: one valid lane
+//!   row 3                 x[1,0]  x[1,1]
+//! ```
+//!
+//! At the point `v` value `(i, j)` of a plane has the monomial `v^(S (height - 1 - i) + (lanes T - 1 - j))` with
+//! `T = ceil(width / lanes)` and one row stride `S` for the whole circuit.
+
+use serde::{Deserialize, Serialize};
+
+/// One plane of a tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plane {
+    /// First row on the tape.
+    pub first_row: usize,
+    /// Image rows.
+    pub height: usize,
+    /// Values in an image row.
+    pub width: usize,
+    /// Flat logical index (in the tensor that owns the plane) of each value, row-major.
+    pub index: Vec<u32>,
+}
+
+impl Plane {
+    /// Tape rows per image row.
+    #[must_use]
+    pub fn chunks(&self, lanes: usize) -> usize {
+        self.width.div_ceil(lanes)
+    }
+
+    /// Tape rows of the plane.
+    #[must_use]
+    pub fn num_rows(&self, lanes: usize) -> usize {
+        self.height * self.chunks(lanes)
+    }
+
+    /// Last tape row: where the evaluation of the plane is complete.
+    #[must_use]
+    pub fn last_row(&self, lanes: usize) -> usize {
+        self.first_row + self.num_rows(lanes) - 1
+    }
+
+    /// Exponent of v of value `(i, j)`.
+    #[must_use]
+    pub fn exponent(&self, i: usize, j: usize, lanes: usize, stride: usize) -> usize {
+        stride * (self.height - 1 - i) + lanes * self.chunks(lanes) - 1 - j
+    }
+
+    /// Number of valid lanes in each chunk of an image row.
+    #[must_use]
+    pub fn valid_lanes(&self, chunk: usize, lanes: usize) -> usize {
+        (self.width - chunk * lanes).min(lanes)
+    }
+}
+
+/// How a tensor is cut into planes, before rows are given out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Geometry {
+    /// Channels.
+    pub channels: usize,
+    /// Height of a channel.
+    pub height: usize,
+    /// Width of a channel.
+    pub width: usize,
+    /// Phases: `(f_h, f_w)`.
+    pub phases: (usize, usize),
+}
+
+impl Geometry {
+    /// Number of planes; a plane may be empty when a phase has no row or column.
+    #[must_use]
+    pub fn num_planes(&self) -> usize {
+        self.channels * self.phases.0 * self.phases.1
+    }
+
+    /// Index of the phase plane `(p_h, p_w)` of channel `c`.
+    #[must_use]
+    pub fn plane(&self, c: usize, phase: (usize, usize)) -> usize {
+        (c * self.phases.0 + phase.0) * self.phases.1 + phase.1
+    }
+
+    /// Height and width of the phase plane `(p_h, p_w)`.
+    #[must_use]
+    pub fn plane_size(&self, phase: (usize, usize)) -> (usize, usize) {
+        let size = |n: usize, p: usize, f: usize| if n > p { (n - p).div_ceil(f) } else { 0 };
+        (size(self.height, phase.0, self.phases.0), size(self.width, phase.1, self.phases.1))
+    }
+
+    /// The planes, with `index` taken from `logical(c, h, w)` and `first_row` still 0.
+    pub fn planes(&self, logical: impl Fn(usize, usize, usize) -> u32) -> Vec<Plane> {
+        let (f_h, f_w) = self.phases;
+        let mut planes = Vec::with_capacity(self.num_planes());
+        for c in 0..self.channels {
+            for p_h in 0..f_h {
+                for p_w in 0..f_w {
+                    let (height, width) = self.plane_size((p_h, p_w));
+                    let mut index = Vec::with_capacity(height * width);
+                    for i in 0..height {
+                        index.extend((0..width).map(|j| logical(c, i * f_h + p_h, j * f_w + p_w)));
+                    }
+                    let height = if width == 0 { 0 } else { height };
+                    planes.push(Plane { first_row: 0, height, width, index });
+                }
+            }
+        }
+        planes
+    }
+}
