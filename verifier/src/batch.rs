@@ -1,12 +1,14 @@
-//! Checks many proofs, of any mix of models, with one pairing for each SRS.
+//! Checks many proofs, of any mix of models, with one pairing for about a hundred proofs on one SRS.
 //!
 //! A KZG proof is valid when `e(L_i, tau G2) = e(R_i, G2)` for two sums of points that the verifier computes.
 //! With weights `w_i`, scalars that are drawn from the operating system after all proofs are there,
 //! `e(sum w_i L_i, tau G2) = e(sum w_i R_i, G2)` holds for a batch with a bad proof with probability 1/r,
 //! r the order of the group (254 bits). When it does not hold, each proof of the group is checked alone.
+//!
+//! A group has at most [`MAX_TERMS`] points.
 
 use crate::error::VerifyError;
-use crate::key::{VerifyingKey, check_environment};
+use crate::key::{MAX_TERMS, VerifyingKey, check_environment};
 use crate::model_id::ModelId;
 use crate::proof::ProofFile;
 use crate::verify::{Claim, Kzg, Trusted, Verified, VerifyOptions, check_model};
@@ -107,26 +109,32 @@ fn claim<'a>(
     Claim::new(key, file, options)
 }
 
-/// The weighted sums of the proofs on one SRS.
+/// The weighted sums of some proofs on one SRS.
 struct Group<'a> {
     tau_g2: G2Affine,
     members: Vec<usize>,
+    num_terms: usize,
     sums: DualMSM<'a, Bn256>,
 }
 
 impl<'a> Group<'a> {
+    /// The group on the key's SRS that has room for one more proof.
     fn find<'g>(groups: &'g mut Vec<Self>, key: &'a VerifyingKey) -> &'g mut Self {
         let tau_g2 = key.params().s_g2();
-        let position = groups.iter().position(|group| group.tau_g2 == tau_g2);
-        let position = position.unwrap_or_else(|| {
+        let room = |group: &Self| group.tau_g2 == tau_g2 && group.num_terms + key.max_terms() <= MAX_TERMS;
+        let position = groups.iter().rposition(room).unwrap_or_else(|| {
+            let sums = DualMSM::new(key.params());
             groups.push(Self {
                 tau_g2,
                 members: Vec::new(),
-                sums: DualMSM::new(key.params()),
+                num_terms: 0,
+                sums,
             });
             groups.len() - 1
         });
-        &mut groups[position]
+        let group = &mut groups[position];
+        group.num_terms += key.max_terms();
+        group
     }
 
     fn add(&mut self, index: usize, mut terms: DualMSM<'a, Bn256>) {

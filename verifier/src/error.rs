@@ -1,11 +1,11 @@
 //! What can be wrong with keys, proof files, statements and proofs.
 
 use crate::Backend;
-use crate::key::{DESCRIPTOR_VERSION, MAX_KEY_BYTES};
+use crate::key::MAX_KEY_BYTES;
 use crate::model_id::ModelId;
 use crate::proof::MAX_PROOF_FILE_BYTES;
 use crate::srs::SrsVerifierError;
-use inferproof_circuits::{circuit::ParamsError, statement::StatementError, tensor::Shape};
+use inferproof_circuits::{statement::StatementError, tensor::Shape};
 
 /// What is wrong with the encoding of a point of G1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +23,7 @@ pub enum PointError {
 }
 
 /// Why bytes or parts are no verifying key.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
     /// More than [`MAX_KEY_BYTES`].
@@ -66,13 +66,19 @@ pub enum KeyError {
         /// Code of the backend.
         code: u8,
     },
-    /// The descriptor follows another specification.
+    /// A descriptor that describes no model, or follows another circuit version.
+    #[error("the verifying key's descriptor is refused: {source}")]
+    Descriptor {
+        /// Why.
+        source: StatementError,
+    },
+    /// A text or list of the descriptor is longer than anyone needs.
     #[error(
-        "the verifying key follows specification {version}, this program {DESCRIPTOR_VERSION}; make the key again"
+        "the verifying key's public tensor {port} has a name or a list of trailing operators that is too long"
     )]
-    Specification {
-        /// Version in the descriptor.
-        version: u32,
+    Port {
+        /// Number of the tensor, inputs first.
+        port: usize,
     },
     /// The number of rows is not supported, or not that of the SRS.
     #[error(
@@ -83,20 +89,6 @@ pub enum KeyError {
         k: u32,
         /// Log2 of the size of the SRS.
         srs_k: u32,
-    },
-    /// Parameters that the circuit refuses.
-    #[error("the verifying key's circuit parameters are refused: {source}")]
-    Params {
-        /// Why.
-        source: ParamsError,
-    },
-    /// A public tensor is described impossibly.
-    #[error("the verifying key describes public tensor {port} with an impossible {what}")]
-    Port {
-        /// Number of the tensor, inputs first.
-        port: usize,
-        /// What is impossible.
-        what: &'static str,
     },
     /// The SRS part is refused.
     #[error("the verifying key's SRS is refused: {source}")]
@@ -131,6 +123,14 @@ pub enum KeyError {
         degree: usize,
         /// Log2 of the rows.
         k: u32,
+    },
+    /// A circuit with more columns than a proof's check can hold.
+    #[error(
+        "checking a proof takes up to {terms} points, more than are supported; plan the model with fewer columns"
+    )]
+    Terms {
+        /// Number of points.
+        terms: usize,
     },
     /// The parts of a key belong to different circuits.
     #[error("the halo2 key was not made from this descriptor and SRS size")]
@@ -181,7 +181,7 @@ pub enum ProofFileError {
 }
 
 /// How public tensors differ from what they should be.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StatementMismatch {
     /// Another number of tensors.
@@ -251,10 +251,10 @@ pub enum StatementMismatch {
         /// Why.
         source: StatementError,
     },
-    /// The instance column is longer than the circuit has rows.
-    #[error("{actual} instance values do not fit the {rows} usable rows")]
+    /// The instance column is longer than the circuit has rows, or has not the model's length.
+    #[error("{actual} instance values, where the model has {rows} rows for them")]
     Rows {
-        /// Usable rows.
+        /// Rows of the model.
         rows: usize,
         /// Number of values.
         actual: usize,
@@ -300,7 +300,7 @@ pub enum TranscriptFault {
 }
 
 /// Why a proof is not accepted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
     /// The verifying key inside the proof file is malformed.

@@ -24,7 +24,7 @@ mod verify;
 pub use backend::Backend;
 pub use batch::verify_batch;
 pub use error::{KeyError, PointError, ProofFileError, StatementMismatch, TranscriptFault, VerifyError};
-pub use key::{DESCRIPTOR_VERSION, MAX_KEY_BYTES, MAX_LOG2_ROWS, VerifyingKey};
+pub use key::{MAX_KEY_BYTES, VerifyingKey};
 pub use model_id::{ModelId, ModelIdError};
 pub use proof::{MAX_PROOF_FILE_BYTES, NamedTensor, Nonce, ProofFile};
 pub use statement::statement_scalar;

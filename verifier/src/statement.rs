@@ -131,7 +131,13 @@ pub(crate) fn instance_column(
 ) -> Result<Vec<Fr>, StatementMismatch> {
     let column = key.descriptor().instance(inputs, outputs);
     let column = column.map_err(|source| StatementMismatch::Instance { source })?;
-    check_rows(key, &column)?;
+    let rows = usize::try_from(key.descriptor().public_rows).unwrap_or(usize::MAX);
+    if column.len() != rows {
+        return Err(StatementMismatch::Rows {
+            rows,
+            actual: column.len(),
+        });
+    }
     Ok(column)
 }
 

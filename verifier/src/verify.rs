@@ -19,7 +19,11 @@ use halo2_proofs::{
         },
     },
 };
-use inferproof_circuits::{statement::PublicPort, tensor::Tensor};
+use inferproof_circuits::{
+    statement::PublicPort,
+    tail::{self, TailError, Value},
+    tensor::Tensor,
+};
 use std::borrow::Cow;
 
 /// The commitment scheme of both backends.
@@ -73,6 +77,19 @@ pub struct Verified {
     pub outputs: Vec<(PublicPort, Tensor)>,
     /// What the proof is bound to.
     pub nonce: Option<Nonce>,
+}
+
+impl Verified {
+    /// The model's final outputs: its trailing operators in the clear on the proved integers, in the model's order.
+    ///
+    /// # Errors
+    /// [`TailError`], for operators that do not fit; keys with such operators are refused when they are read.
+    pub fn final_outputs(&self) -> Result<Vec<Value>, TailError> {
+        self.outputs
+            .iter()
+            .map(|(port, tensor)| tail::apply(tensor, &port.tail))
+            .collect()
+    }
 }
 
 /// Checks that the trusted model maps the proof file's inputs to its outputs.

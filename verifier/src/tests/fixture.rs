@@ -3,8 +3,8 @@
 use crate::srs::SrsVerifier;
 use crate::verify::Kzg;
 use crate::{
-    Backend, DESCRIPTOR_VERSION, NamedTensor, Nonce, ProofFile, Verified, VerifyError, VerifyOptions,
-    VerifyingKey, statement_scalar, verify,
+    Backend, NamedTensor, Nonce, ProofFile, Verified, VerifyError, VerifyOptions, VerifyingKey,
+    statement_scalar, verify,
 };
 use halo2_proofs::{
     halo2curves::bn256::{Bn256, Fr, G1Affine},
@@ -20,49 +20,115 @@ use halo2_proofs::{
     },
 };
 use inferproof_circuits::{
-    circuit::{CircuitParams, InferenceCircuit},
-    statement::{Descriptor, PublicPort},
+    assign::Witness,
+    circuit::{Fixture, InferenceCircuit},
+    graph::{Graph, InputPort, Node, OutputPort, TensorId, TensorInfo},
+    ops::{Dense, Op},
+    plan::{Plan, PlanOptions},
+    quant::OutputQuant,
+    statement::Descriptor,
+    tail::TailOp,
     tensor::{DType, Shape, Tensor},
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{OsRng, SeedableRng};
-use std::{io, sync::OnceLock};
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+};
 
 /// Number of values in the inputs of [`small`].
-pub const VALUES: u32 = 4;
+pub const VALUES: usize = 4;
+
+/// A dense layer, how to lay it out, and on which setup.
+#[derive(Clone, Copy)]
+pub struct Spec {
+    pub values: usize,
+    pub outputs: usize,
+    pub lanes: u32,
+    pub limb_split: u32,
+    pub backend: Backend,
+    pub tau: u64,
+}
+
+impl Spec {
+    /// The smallest model.
+    pub const fn small(backend: Backend) -> Self {
+        Self {
+            values: VALUES,
+            outputs: 3,
+            lanes: 1,
+            limb_split: 3,
+            backend,
+            tau: 1,
+        }
+    }
+}
 
 /// What the tests may do as a prover.
 pub struct Model {
+    pub graph: Graph,
+    pub fixture: Fixture,
     pub srs: ParamsKZG<Bn256>,
     pub proving: ProvingKey<G1Affine>,
     pub key: VerifyingKey,
-    pub params: CircuitParams,
 }
 
-fn port(name: &str, values: u32) -> PublicPort {
-    PublicPort {
+fn info(name: &str, len: usize, scale: f32) -> TensorInfo {
+    let shape = Shape::new(vec![1, len]).unwrap();
+    TensorInfo {
         name: name.to_owned(),
-        shape: Shape::new(vec![1, usize::try_from(values).unwrap()]).unwrap(),
+        shape,
         dtype: DType::I8,
-        scale: 0.5,
+        scale,
         zero_point: 3,
-        float: true,
-        tail: Vec::new(),
     }
 }
 
-pub fn descriptor(k: u32, params: &CircuitParams) -> Descriptor {
-    Descriptor {
-        version: DESCRIPTOR_VERSION,
-        k,
-        params: params.clone(),
-        inputs: vec![port("x", params.values)],
-        outputs: vec![port("y", params.values)],
+fn graph(spec: Spec) -> Graph {
+    let tensors = vec![info("x", spec.values, 0.5), info("y", spec.outputs, 1.5)];
+    let weights = (0..spec.values * spec.outputs)
+        .map(|i| i32::try_from(i * 37 % 19).unwrap() - 9)
+        .collect();
+    let quant = OutputQuant {
+        scales: vec![0.125],
+        zero_point: 3,
+        lo: -128,
+        hi: 127,
+    };
+    let x = tensors[0].quant();
+    let dense = Dense::new(1, spec.values, spec.outputs, weights, &x, &[], &quant).unwrap();
+    let node = Node {
+        name: "fc".to_owned(),
+        op: Op::Dense(dense),
+        inputs: vec![TensorId(0)],
+        output: TensorId(1),
+    };
+    let tail = vec![
+        TailOp::Dequantize {
+            scale: 1.5,
+            zero_point: 3,
+        },
+        TailOp::Softmax { axis: 1 },
+    ];
+    Graph {
+        tensors,
+        nodes: vec![node],
+        inputs: vec![InputPort {
+            name: "x".to_owned(),
+            tensor: TensorId(0),
+            float: true,
+        }],
+        outputs: vec![OutputPort {
+            name: "y".to_owned(),
+            tensor: TensorId(1),
+            tail,
+        }],
     }
 }
 
-pub fn srs(k: u32, seed: u64) -> ParamsKZG<Bn256> {
-    ParamsKZG::setup(k, ChaCha20Rng::seed_from_u64(seed))
+pub fn srs(k: u32, tau: u64) -> ParamsKZG<Bn256> {
+    ParamsKZG::setup(k, ChaCha20Rng::seed_from_u64(tau))
 }
 
 pub fn srs_verifier(k: u32, srs: &ParamsKZG<Bn256>, insecure: bool) -> SrsVerifier {
@@ -70,22 +136,33 @@ pub fn srs_verifier(k: u32, srs: &ParamsKZG<Bn256>, insecure: bool) -> SrsVerifi
 }
 
 impl Model {
-    pub fn new(k: u32, params: CircuitParams, backend: Backend, seed: u64) -> Self {
-        let srs = srs(k, seed);
-        let circuit = InferenceCircuit {
-            params: params.clone(),
-            x: Vec::new(),
+    pub fn new(spec: Spec) -> Self {
+        let graph = graph(spec);
+        let options = PlanOptions {
+            lanes: Some(spec.lanes),
+            limb_split: Some(spec.limb_split),
+            ..PlanOptions::default()
         };
-        let halo2 = keygen_vk(&srs, &circuit).unwrap();
+        let plan = Plan::new(&graph, &options).unwrap();
+        let descriptor = Descriptor::new(&graph, &plan).unwrap();
+        let k = plan.k;
+        let fixture = Fixture::new(&graph, Arc::new(plan));
+        let srs = srs(k, spec.tau);
+        let halo2 = keygen_vk(&srs, &fixture.keygen()).unwrap();
         let part = srs_verifier(k, &srs, false);
-        let key = VerifyingKey::from_parts(descriptor(k, &params), backend, part, &halo2).unwrap();
-        let proving = keygen_pk(&srs, halo2, &circuit).unwrap();
+        let key = VerifyingKey::from_parts(descriptor, spec.backend, part, &halo2).unwrap();
+        let proving = keygen_pk(&srs, halo2, &fixture.keygen()).unwrap();
         Self {
+            graph,
+            fixture,
             srs,
             proving,
             key,
-            params,
         }
+    }
+
+    pub fn k(&self) -> u32 {
+        self.key.descriptor().k
     }
 
     /// The key with another backend or SRS part.
@@ -94,11 +171,19 @@ impl Model {
         VerifyingKey::from_parts(descriptor, backend, part, self.proving.get_vk()).unwrap()
     }
 
-    pub fn prove(&self, x: &[i32], nonce: Option<Nonce>) -> ProofFile {
+    fn input(&self, x: &[i32]) -> Tensor {
         let shape = self.key.descriptor().inputs[0].shape.clone();
-        let y = x.iter().map(|x| x + 1).collect();
-        let inputs = vec![Tensor::new(shape.clone(), DType::I8, x.to_vec()).unwrap()];
-        let outputs = vec![Tensor::new(shape, DType::I8, y).unwrap()];
+        Tensor::new(shape, DType::I8, x.to_vec()).unwrap()
+    }
+
+    fn circuit(&self, x: &[i32]) -> InferenceCircuit {
+        let witness = Witness::new(&self.graph, self.fixture.plan(), &[self.input(x)]).unwrap();
+        self.fixture.prove(&witness)
+    }
+
+    pub fn prove(&self, x: &[i32], nonce: Option<Nonce>) -> ProofFile {
+        let inputs = vec![self.input(x)];
+        let outputs = vec![self.graph.run(&inputs).unwrap().remove(1)];
         let instance = self.key.descriptor().instance(&inputs, &outputs).unwrap();
         let statement = statement_scalar(&self.key, &inputs, &outputs, nonce.as_ref()).unwrap();
         let named = |name: &str, mut tensors: Vec<Tensor>| {
@@ -119,10 +204,7 @@ impl Model {
     }
 
     fn transcript(&self, x: &[i32], instance: &[Fr], statement: Fr) -> Vec<u8> {
-        let circuit = InferenceCircuit {
-            params: self.params.clone(),
-            x: x.to_vec(),
-        };
+        let circuit = self.circuit(x);
         let mut transcript = Blake2bWrite::<_, _, Challenge255<_>>::init(Vec::new());
         transcript.common_scalar(statement).unwrap();
         let columns = [instance];
@@ -207,10 +289,7 @@ pub fn wrapped_proof(model: &Model, x: &[i32], honest: &[Fr], column: &[Fr], sta
         skip: 1 + honest.len(),
         column,
     };
-    let circuit = InferenceCircuit {
-        params: model.params.clone(),
-        x: x.to_vec(),
-    };
+    let circuit = model.circuit(x);
     let columns = [honest];
     let instances = &[columns.as_slice()];
     create_proof::<Kzg, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
@@ -241,15 +320,11 @@ pub fn stock_accepts(model: &Model, column: &[Fr], statement: Fr, proof: &[u8]) 
 pub fn small(backend: Backend) -> &'static Model {
     static SHPLONK: OnceLock<Model> = OnceLock::new();
     static GWC: OnceLock<Model> = OnceLock::new();
-    let params = CircuitParams {
-        values: VALUES,
-        lookup: false,
-        extra: 0,
+    let cell = match backend {
+        Backend::Shplonk => &SHPLONK,
+        Backend::Gwc => &GWC,
     };
-    match backend {
-        Backend::Shplonk => SHPLONK.get_or_init(|| Model::new(5, params, backend, 1)),
-        Backend::Gwc => GWC.get_or_init(|| Model::new(5, params, backend, 1)),
-    }
+    cell.get_or_init(|| Model::new(Spec::small(backend)))
 }
 
 /// Two statements about [`small`], with their proofs.
@@ -263,10 +338,11 @@ pub fn two_proofs(backend: Backend) -> &'static [ProofFile; 2] {
             model.prove(&[5, 6, -128, 0], Some([7; 32])),
         ]
     };
-    match backend {
-        Backend::Shplonk => SHPLONK.get_or_init(make),
-        Backend::Gwc => GWC.get_or_init(make),
-    }
+    let cell = match backend {
+        Backend::Shplonk => &SHPLONK,
+        Backend::Gwc => &GWC,
+    };
+    cell.get_or_init(make)
 }
 
 /// Requires that a proof is refused, as malformed or as rejected.

@@ -1,13 +1,10 @@
 //! Verifying keys: one encoding each, hostile ones refused.
 
-use super::fixture::{Model, descriptor, small, srs_verifier};
+use super::fixture::{Model, Spec, small, srs, srs_verifier};
 use super::proofs::mutate;
 use crate::{Backend, KeyError, ModelId, PointError, VerifyingKey};
-use halo2_proofs::plonk::{keygen_vk, keygen_vk_custom};
-use inferproof_circuits::{
-    circuit::{CircuitParams, InferenceCircuit},
-    tail::TailOp,
-};
+use halo2_proofs::plonk::keygen_vk_custom;
+use inferproof_circuits::{statement::Descriptor, tail::TailOp};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use sha2::{Digest, Sha256};
@@ -26,17 +23,12 @@ fn body(key: &VerifyingKey) -> Vec<u8> {
 #[test]
 fn bytes_round_trip() {
     for backend in [Backend::Shplonk, Backend::Gwc] {
-        for (k, lookup, extra) in [(5, false, 0), (10, true, 5)] {
-            let model = Model::new(
-                k,
-                CircuitParams {
-                    values: 3,
-                    lookup,
-                    extra,
-                },
-                backend,
-                5,
-            );
+        for (lanes, limb_split) in [(1, 3), (5, 2)] {
+            let model = Model::new(Spec {
+                lanes,
+                limb_split,
+                ..Spec::small(backend)
+            });
             let key = VerifyingKey::from_bytes(model.key.to_bytes()).unwrap();
             assert_eq!(key, model.key);
             assert_eq!(key.id(), ModelId::of_key_bytes(model.key.to_bytes()));
@@ -51,10 +43,10 @@ fn bytes_round_trip() {
 fn every_difference_has_its_own_id() {
     let model = small(Backend::Shplonk);
     let halo2 = model.proving.get_vk();
-    let make = |backend, insecure, change: fn(&mut inferproof_circuits::statement::Descriptor)| {
+    let make = |backend, insecure, change: fn(&mut Descriptor)| {
         let mut descriptor = model.key.descriptor().clone();
         change(&mut descriptor);
-        let part = srs_verifier(5, &model.srs, insecure);
+        let part = srs_verifier(model.k(), &model.srs, insecure);
         VerifyingKey::from_parts(descriptor, backend, part, halo2)
             .unwrap()
             .id()
@@ -67,9 +59,14 @@ fn every_difference_has_its_own_id() {
         make(Backend::Shplonk, false, |d| d.outputs[0].zero_point = 4),
         make(Backend::Shplonk, false, |d| d.outputs[0].name.push('2')),
         make(Backend::Shplonk, false, |d| {
-            d.outputs[0].tail.push(TailOp::Softmax { axis: 1 })
+            d.outputs[0].tail.push(TailOp::Softmax { axis: 0 })
         }),
-        Model::new(5, model.params.clone(), Backend::Shplonk, 6).key.id(),
+        Model::new(Spec {
+            tau: 6,
+            ..Spec::small(Backend::Shplonk)
+        })
+        .key
+        .id(),
     ];
     assert_eq!(ids[0], model.key.id());
     assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());
@@ -78,38 +75,32 @@ fn every_difference_has_its_own_id() {
 #[test]
 fn parts_of_other_circuits_are_foreign() {
     let model = small(Backend::Shplonk);
-    let part = |k| srs_verifier(k, &super::fixture::srs(k, 1), false);
-    let wide = CircuitParams {
-        extra: 1,
-        ..model.params.clone()
+    let wide = Model::new(Spec {
+        lanes: 3,
+        ..Spec::small(Backend::Shplonk)
+    });
+    let part = |k| srs_verifier(k, &srs(k, 1), false);
+    let assemble = |k, srs_k, halo2| {
+        let descriptor = Descriptor {
+            k,
+            ..model.key.descriptor().clone()
+        };
+        VerifyingKey::from_parts(descriptor, Backend::Shplonk, part(srs_k), halo2)
     };
-    let circuit = InferenceCircuit {
-        params: wide,
-        x: Vec::new(),
-    };
-    let halo2 = keygen_vk(&model.srs, &circuit).unwrap();
-    let assemble =
-        |k, halo2| VerifyingKey::from_parts(descriptor(k, &model.params), Backend::Shplonk, part(k), halo2);
-    assert!(matches!(assemble(5, &halo2), Err(KeyError::Count { .. })));
-    assert_eq!(assemble(6, model.proving.get_vk()), Err(KeyError::Foreign));
-    let circuit = InferenceCircuit {
-        params: model.params.clone(),
-        x: Vec::new(),
-    };
-    let compressed = keygen_vk_custom(&model.srs, &circuit, true).unwrap();
-    assert!(assemble(5, &compressed).is_err());
-    let mismatched = VerifyingKey::from_parts(
-        descriptor(5, &model.params),
-        Backend::Gwc,
-        part(6),
-        model.proving.get_vk(),
-    );
-    assert_eq!(mismatched, Err(KeyError::Rows { k: 5, srs_k: 6 }));
+    let (k, halo2) = (model.k(), model.proving.get_vk());
+    assert_eq!(assemble(k, k, halo2).unwrap(), model.key);
+    assert!(matches!(
+        assemble(k, k, wide.proving.get_vk()),
+        Err(KeyError::Count { .. })
+    ));
+    assert_eq!(assemble(k + 1, k + 1, halo2), Err(KeyError::Foreign));
+    assert_eq!(assemble(k, k + 1, halo2), Err(KeyError::Rows { k, srs_k: k + 1 }));
+    let compressed = keygen_vk_custom(&model.srs, &model.fixture.keygen(), true).unwrap();
+    assert!(assemble(k, k, &compressed).is_err());
 }
 
 #[test]
 fn impossible_descriptors_are_refused() {
-    use inferproof_circuits::statement::Descriptor;
     let model = small(Backend::Shplonk);
     let refuse = |change: fn(&mut Descriptor)| {
         let mut descriptor = model.key.descriptor().clone();
@@ -117,26 +108,31 @@ fn impossible_descriptors_are_refused() {
         let part = model.key.srs().clone();
         VerifyingKey::from_parts(descriptor, Backend::Gwc, part, model.proving.get_vk()).unwrap_err()
     };
-    let port = |error| matches!(error, KeyError::Port { .. });
-    assert!(port(refuse(|d| d.inputs[0].scale = f32::NAN)));
-    assert!(port(refuse(|d| d.inputs[0].scale = 0.0)));
-    assert!(port(refuse(|d| d.inputs[0].zero_point = 128)));
-    assert!(port(refuse(|d| d.outputs[0].name = "y".repeat(2000))));
-    assert!(port(refuse(|d| d.outputs = vec![d.outputs[0].clone(); 1000])));
-    assert!(port(refuse(
-        |d| d.outputs[0].tail = vec![TailOp::Softmax { axis: 0 }; 1000]
-    )));
-    assert!(matches!(refuse(|d| d.params.values = 0), KeyError::Params { .. }));
-    assert!(matches!(
-        refuse(|d| d.params.values = u32::MAX),
-        KeyError::Params { .. }
-    ));
-    assert!(matches!(
-        refuse(|d| d.version += 1),
-        KeyError::Specification { .. }
-    ));
-    assert!(matches!(refuse(|d| d.k = 63), KeyError::Rows { .. }));
-    assert!(matches!(refuse(|d| d.k = 0), KeyError::Rows { .. }));
+    let described = |change| assert!(matches!(refuse(change), KeyError::Descriptor { .. }));
+    described(|d| d.inputs[0].scale = f32::NAN);
+    described(|d| d.inputs[0].scale = 0.0);
+    described(|d| d.inputs[0].zero_point = 128);
+    described(|d| d.inputs[0].blocks.clear());
+    described(|d| d.inputs[0].blocks[0].row = u32::MAX);
+    described(|d| d.outputs = vec![d.outputs[0].clone(); 1000]);
+    described(|d| d.outputs[0].tail.push(TailOp::Softmax { axis: 9 }));
+    described(|d| d.params.lanes = 0);
+    described(|d| d.params.lanes = u32::MAX);
+    described(|d| d.version += 1);
+    described(|d| d.k = 63);
+    described(|d| d.k = 0);
+    described(|d| d.public_rows = u32::MAX);
+    assert_eq!(
+        refuse(|d| d.inputs[0].name = "x".repeat(2000)),
+        KeyError::Port { port: 0 }
+    );
+    let long = |d: &mut Descriptor| {
+        let reshape = TailOp::Reshape {
+            shape: d.outputs[0].shape.clone(),
+        };
+        d.outputs[0].tail = vec![reshape; 1000];
+    };
+    assert_eq!(refuse(long), KeyError::Port { port: 1 });
 }
 
 #[test]

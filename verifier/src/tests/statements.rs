@@ -1,6 +1,6 @@
 //! Statements: another value, shape, name, nonce, model, backend or SRS is refused.
 
-use super::fixture::{Model, VALUES, small, srs, srs_verifier, two_proofs};
+use super::fixture::{Model, Spec, VALUES, small, srs, srs_verifier, two_proofs};
 use crate::statement::instance_column;
 use crate::verify::run;
 use crate::{
@@ -9,10 +9,7 @@ use crate::{
 };
 use ff::Field;
 use halo2_proofs::{halo2curves::bn256::Fr, poly::kzg::strategy::SingleStrategy};
-use inferproof_circuits::{
-    circuit::CircuitParams,
-    tensor::{DType, Shape, Tensor},
-};
+use inferproof_circuits::tensor::{DType, Shape, Tensor};
 
 const BACKENDS: [Backend; 2] = [Backend::Shplonk, Backend::Gwc];
 
@@ -30,17 +27,22 @@ fn changed(tensor: &Tensor, at: usize, by: i32) -> Option<Tensor> {
 fn every_public_value_changed_by_one_is_rejected() {
     for backend in BACKENDS {
         for file in two_proofs(backend) {
-            for at in 0..usize::try_from(VALUES).unwrap() {
-                for by in [-1, 1] {
-                    let (mut inputs, mut outputs) = (file.clone(), file.clone());
-                    if let Some(tensor) = changed(&file.inputs[0].tensor, at, by) {
-                        inputs.inputs[0].tensor = tensor;
-                        assert_eq!(small(backend).check(&inputs), Err(VerifyError::Rejected));
-                    }
-                    if let Some(tensor) = changed(&file.outputs[0].tensor, at, by) {
-                        outputs.outputs[0].tensor = tensor;
-                        assert_eq!(small(backend).check(&outputs), Err(VerifyError::Rejected));
-                    }
+            for by in [-1, 1] {
+                for at in 0..file.inputs[0].tensor.data().len() {
+                    let Some(tensor) = changed(&file.inputs[0].tensor, at, by) else {
+                        continue;
+                    };
+                    let mut other = file.clone();
+                    other.inputs[0].tensor = tensor;
+                    assert_eq!(small(backend).check(&other), Err(VerifyError::Rejected));
+                }
+                for at in 0..file.outputs[0].tensor.data().len() {
+                    let Some(tensor) = changed(&file.outputs[0].tensor, at, by) else {
+                        continue;
+                    };
+                    let mut other = file.clone();
+                    other.outputs[0].tensor = tensor;
+                    assert_eq!(small(backend).check(&other), Err(VerifyError::Rejected));
                 }
             }
         }
@@ -133,8 +135,7 @@ fn statement_error(file: &ProofFile) -> StatementMismatch {
 #[test]
 fn tensors_unlike_the_ports_are_statement_mismatches() {
     let file = &two_proofs(Backend::Shplonk)[0];
-    for values in [VALUES - 1, VALUES + 1] {
-        let values = usize::try_from(values).unwrap();
+    for values in [2, 4] {
         let mut other = file.clone();
         let shape = Shape::new(vec![1, values]).unwrap();
         other.outputs[0].tensor = Tensor::new(shape, DType::I8, vec![0; values]).unwrap();
@@ -144,7 +145,7 @@ fn tensors_unlike_the_ports_are_statement_mismatches() {
         ));
     }
     let mut other = file.clone();
-    let flat = Shape::new(vec![usize::try_from(VALUES).unwrap()]).unwrap();
+    let flat = Shape::new(vec![VALUES]).unwrap();
     other.inputs[0].tensor = Tensor::new(flat, DType::I8, file.inputs[0].tensor.data().to_vec()).unwrap();
     assert!(matches!(
         statement_error(&other),
@@ -152,7 +153,7 @@ fn tensors_unlike_the_ports_are_statement_mismatches() {
     ));
     let mut other = file.clone();
     let shape = file.inputs[0].tensor.shape().clone();
-    other.inputs[0].tensor = Tensor::new(shape, DType::U8, vec![1; 4]).unwrap();
+    other.inputs[0].tensor = Tensor::new(shape, DType::U8, vec![1; VALUES]).unwrap();
     assert!(matches!(statement_error(&other), StatementMismatch::DType { .. }));
     let mut other = file.clone();
     other.inputs[0].name.push('x');
@@ -271,15 +272,14 @@ fn relabelled(file: &ProofFile, key: &VerifyingKey) -> ProofFile {
 fn a_proof_is_rejected_under_another_key() {
     for backend in BACKENDS {
         let (model, file) = (small(backend), &two_proofs(backend)[0]);
-        let k = model.key.descriptor().k;
+        let k = model.k();
         let honest_part = model.key.srs().clone();
         let other_srs = model.rekey(backend, srs_verifier(k, &srs(k, 99), false));
         let insecure = model.rekey(backend, srs_verifier(k, &model.srs, true));
-        let params = CircuitParams {
-            extra: 0,
-            ..model.params.clone()
-        };
-        let other_tau = Model::new(k, params, backend, 99);
+        let other_tau = Model::new(Spec {
+            tau: 99,
+            ..Spec::small(backend)
+        });
         for key in [&other_srs, &other_tau.key, &insecure] {
             let file = relabelled(file, key);
             let options = VerifyOptions {
@@ -308,8 +308,11 @@ fn a_proof_is_rejected_under_another_key() {
 
 #[test]
 fn an_insecure_srs_needs_permission_and_stays_visible() {
-    let mut model = Model::new(5, small(Backend::Shplonk).params.clone(), Backend::Shplonk, 4);
-    model.key = model.rekey(Backend::Shplonk, srs_verifier(5, &model.srs, true));
+    let mut model = Model::new(Spec {
+        tau: 4,
+        ..Spec::small(Backend::Shplonk)
+    });
+    model.key = model.rekey(Backend::Shplonk, srs_verifier(model.k(), &model.srs, true));
     let file = model.prove(&[1, 2, 3, 4], None);
     for trusted in [Trusted::Key(&model.key), Trusted::ModelId(model.key.id())] {
         assert_eq!(default_check(trusted, &file), Err(VerifyError::InsecureSrs));
