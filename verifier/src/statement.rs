@@ -1,0 +1,154 @@
+//! The statement: public tensors against the model's ports, and the scalar that both sides absorb first.
+
+use crate::error::{StatementMismatch, VerifyError};
+use crate::key::VerifyingKey;
+use crate::proof::Nonce;
+use blake2b_simd::{Params, State};
+use ff::FromUniformBytes;
+use halo2_proofs::halo2curves::bn256::Fr;
+use inferproof_circuits::{
+    statement::PublicPort,
+    tensor::{DType, Tensor},
+};
+
+/// Separates this hash from every other use of Blake2b.
+const PERSONAL: &[u8; 16] = b"inferproof-stmt\0";
+/// Version of what is hashed.
+const STATEMENT_VERSION: u32 = 1;
+/// Name of the side of a statement, for messages.
+pub(crate) const INPUTS: &str = "input";
+/// As [`INPUTS`].
+pub(crate) const OUTPUTS: &str = "output";
+
+/// The scalar that prover and verifier absorb before anything else: a 512-bit Blake2b hash, reduced, over
+/// domain, versions, model id, SRS digest, backend, and name, shape, type, quantization and values of every
+/// public tensor, then the nonce. Every variable-length part follows its length.
+///
+/// # Errors
+/// [`VerifyError::Statement`] when the tensors do not have the model's number, shapes or types.
+pub fn statement_scalar(
+    key: &VerifyingKey,
+    inputs: &[Tensor],
+    outputs: &[Tensor],
+    nonce: Option<&Nonce>,
+) -> Result<Fr, VerifyError> {
+    let descriptor = key.descriptor();
+    check_tensors(INPUTS, &descriptor.inputs, inputs)?;
+    check_tensors(OUTPUTS, &descriptor.outputs, outputs)?;
+    let mut hash = Params::new().hash_length(64).personal(PERSONAL).to_state();
+    hash.update(&STATEMENT_VERSION.to_le_bytes());
+    hash.update(&descriptor.version.to_le_bytes());
+    hash.update(key.id().as_bytes());
+    hash.update(&key.srs().digest());
+    hash.update(&[u8::from(key.srs().is_insecure()), key.backend().code()]);
+    for (ports, tensors) in [(&descriptor.inputs, inputs), (&descriptor.outputs, outputs)] {
+        hash.update(&len_bytes(tensors.len()));
+        ports
+            .iter()
+            .zip(tensors)
+            .for_each(|(port, tensor)| absorb_tensor(&mut hash, port, tensor));
+    }
+    match nonce {
+        None => hash.update(&[0]),
+        Some(nonce) => hash.update(&[1]).update(nonce),
+    };
+    Ok(Fr::from_uniform_bytes(hash.finalize().as_array()))
+}
+
+/// A length as eight bytes.
+pub(crate) fn len_bytes(len: usize) -> [u8; 8] {
+    let mut bytes = [0; 8];
+    let len = len.to_le_bytes();
+    bytes[..len.len()].copy_from_slice(&len);
+    bytes
+}
+
+/// Byte that stands for an element type in proof files and hashes.
+pub(crate) const fn dtype_code(dtype: DType) -> u8 {
+    match dtype {
+        DType::U8 => 0,
+        DType::I8 => 1,
+    }
+}
+
+fn absorb_tensor(hash: &mut State, port: &PublicPort, tensor: &Tensor) {
+    hash.update(&len_bytes(port.name.len()))
+        .update(port.name.as_bytes());
+    let dims = port.shape.dims();
+    hash.update(&len_bytes(dims.len()));
+    for dim in dims {
+        hash.update(&len_bytes(*dim));
+    }
+    hash.update(&[dtype_code(port.dtype), u8::from(port.float)]);
+    hash.update(&port.scale.to_bits().to_le_bytes());
+    hash.update(&port.zero_point.to_le_bytes());
+    hash.update(&len_bytes(tensor.data().len()));
+    for value in tensor.data() {
+        hash.update(&value.to_le_bytes());
+    }
+}
+
+/// Checks number, shapes, types and ranges of tensors against the model's ports.
+pub(crate) fn check_tensors(
+    side: &'static str,
+    ports: &[PublicPort],
+    tensors: &[Tensor],
+) -> Result<(), StatementMismatch> {
+    if ports.len() != tensors.len() {
+        return Err(StatementMismatch::Count {
+            side,
+            expected: ports.len(),
+            actual: tensors.len(),
+        });
+    }
+    for (index, (port, tensor)) in ports.iter().zip(tensors).enumerate() {
+        if port.shape != *tensor.shape() {
+            let (expected, actual) = (port.shape.clone(), tensor.shape().clone());
+            return Err(StatementMismatch::Shape {
+                side,
+                index,
+                expected,
+                actual,
+            });
+        }
+        if port.dtype != tensor.dtype() {
+            return Err(StatementMismatch::DType { side, index });
+        }
+        let range = port.dtype.min()..=port.dtype.max();
+        let in_range = tensor.data().iter().all(|value| range.contains(value));
+        if tensor.data().len() != port.shape.len() || !in_range {
+            return Err(StatementMismatch::Data { side, index });
+        }
+    }
+    Ok(())
+}
+
+/// The instance column of the statement, exactly as long as the descriptor makes it.
+pub(crate) fn instance_column(
+    key: &VerifyingKey,
+    inputs: &[Tensor],
+    outputs: &[Tensor],
+) -> Result<Vec<Fr>, StatementMismatch> {
+    let column = key.descriptor().instance(inputs, outputs);
+    let column = column.map_err(|source| StatementMismatch::Instance { source })?;
+    let rows = usize::try_from(key.descriptor().public_rows).unwrap_or(usize::MAX);
+    if column.len() != rows {
+        return Err(StatementMismatch::Rows {
+            rows,
+            actual: column.len(),
+        });
+    }
+    Ok(column)
+}
+
+/// Rows beyond the usable ones would alias others, or blinding rows.
+pub(crate) fn check_rows(key: &VerifyingKey, column: &[Fr]) -> Result<(), StatementMismatch> {
+    let rows = key.usable_rows();
+    if column.len() > rows {
+        return Err(StatementMismatch::Rows {
+            rows,
+            actual: column.len(),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,355 @@
+//! A model, its keys, and an honest prover.
+
+use crate::srs::SrsVerifier;
+use crate::verify::Kzg;
+use crate::{
+    Backend, NamedTensor, Nonce, ProofFile, Verified, VerifyError, VerifyOptions, VerifyingKey,
+    statement_scalar, verify,
+};
+use halo2_proofs::{
+    halo2curves::bn256::{Bn256, Fr, G1Affine},
+    plonk::{ProvingKey, create_proof, keygen_pk, keygen_vk, verify_proof},
+    poly::kzg::{
+        commitment::ParamsKZG,
+        multiopen::{ProverGWC, ProverSHPLONK, VerifierSHPLONK},
+        strategy::SingleStrategy,
+    },
+    transcript::{
+        Blake2bRead, Blake2bWrite, Challenge255, Transcript, TranscriptReadBuffer, TranscriptWrite,
+        TranscriptWriterBuffer,
+    },
+};
+use inferproof_circuits::{
+    assign::Witness,
+    circuit::{Fixture, InferenceCircuit},
+    graph::{Graph, InputPort, Node, OutputPort, TensorId, TensorInfo},
+    ops::{Dense, Op},
+    plan::{Plan, PlanOptions},
+    quant::OutputQuant,
+    statement::Descriptor,
+    tail::TailOp,
+    tensor::{DType, Shape, Tensor},
+};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{OsRng, SeedableRng};
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+};
+
+/// Number of values in the inputs of [`small`].
+pub const VALUES: usize = 4;
+
+/// A dense layer, how to lay it out, and on which setup.
+#[derive(Clone, Copy)]
+pub struct Spec {
+    pub values: usize,
+    pub outputs: usize,
+    pub lanes: u32,
+    pub limb_split: u32,
+    pub backend: Backend,
+    pub tau: u64,
+}
+
+impl Spec {
+    /// The smallest model.
+    pub const fn small(backend: Backend) -> Self {
+        Self {
+            values: VALUES,
+            outputs: 3,
+            lanes: 1,
+            limb_split: 3,
+            backend,
+            tau: 1,
+        }
+    }
+}
+
+/// What the tests may do as a prover.
+pub struct Model {
+    pub graph: Graph,
+    pub fixture: Fixture,
+    pub srs: ParamsKZG<Bn256>,
+    pub proving: ProvingKey<G1Affine>,
+    pub key: VerifyingKey,
+}
+
+fn info(name: &str, len: usize, scale: f32) -> TensorInfo {
+    let shape = Shape::new(vec![1, len]).unwrap();
+    TensorInfo {
+        name: name.to_owned(),
+        shape,
+        dtype: DType::I8,
+        scale,
+        zero_point: 3,
+    }
+}
+
+fn graph(spec: Spec) -> Graph {
+    let tensors = vec![info("x", spec.values, 0.5), info("y", spec.outputs, 1.5)];
+    let weights = (0..spec.values * spec.outputs)
+        .map(|i| i32::try_from(i * 37 % 19).unwrap() - 9)
+        .collect();
+    let quant = OutputQuant {
+        scales: vec![0.125],
+        zero_point: 3,
+        lo: -128,
+        hi: 127,
+    };
+    let x = tensors[0].quant();
+    let dense = Dense::new(1, spec.values, spec.outputs, weights, &x, &[], &quant).unwrap();
+    let node = Node {
+        name: "fc".to_owned(),
+        op: Op::Dense(dense),
+        inputs: vec![TensorId(0)],
+        output: TensorId(1),
+    };
+    let tail = vec![
+        TailOp::Dequantize {
+            scale: 1.5,
+            zero_point: 3,
+        },
+        TailOp::Softmax { axis: 1 },
+    ];
+    Graph {
+        tensors,
+        nodes: vec![node],
+        inputs: vec![InputPort {
+            name: "x".to_owned(),
+            tensor: TensorId(0),
+            float: true,
+        }],
+        outputs: vec![OutputPort {
+            name: "y".to_owned(),
+            tensor: TensorId(1),
+            tail,
+        }],
+    }
+}
+
+pub fn srs(k: u32, tau: u64) -> ParamsKZG<Bn256> {
+    ParamsKZG::setup(k, ChaCha20Rng::seed_from_u64(tau))
+}
+
+pub fn srs_verifier(k: u32, srs: &ParamsKZG<Bn256>, insecure: bool) -> SrsVerifier {
+    SrsVerifier::new(k, &srs.s_g2(), insecure).unwrap()
+}
+
+impl Model {
+    pub fn new(spec: Spec) -> Self {
+        let graph = graph(spec);
+        let options = PlanOptions {
+            lanes: Some(spec.lanes),
+            limb_split: Some(spec.limb_split),
+            ..PlanOptions::default()
+        };
+        let plan = Plan::new(&graph, &options).unwrap();
+        let descriptor = Descriptor::new(&graph, &plan).unwrap();
+        let k = plan.k;
+        let fixture = Fixture::new(&graph, Arc::new(plan));
+        let srs = srs(k, spec.tau);
+        let halo2 = keygen_vk(&srs, &fixture.keygen()).unwrap();
+        let part = srs_verifier(k, &srs, false);
+        let key = VerifyingKey::from_parts(descriptor, spec.backend, part, &halo2).unwrap();
+        let proving = keygen_pk(&srs, halo2, &fixture.keygen()).unwrap();
+        Self {
+            graph,
+            fixture,
+            srs,
+            proving,
+            key,
+        }
+    }
+
+    pub fn k(&self) -> u32 {
+        self.key.descriptor().k
+    }
+
+    /// The key with another backend or SRS part.
+    pub fn rekey(&self, backend: Backend, part: SrsVerifier) -> VerifyingKey {
+        let descriptor = self.key.descriptor().clone();
+        VerifyingKey::from_parts(descriptor, backend, part, self.proving.get_vk()).unwrap()
+    }
+
+    fn input(&self, x: &[i32]) -> Tensor {
+        let shape = self.key.descriptor().inputs[0].shape.clone();
+        Tensor::new(shape, DType::I8, x.to_vec()).unwrap()
+    }
+
+    fn circuit(&self, x: &[i32]) -> InferenceCircuit {
+        let witness = Witness::new(&self.graph, self.fixture.plan(), &[self.input(x)]).unwrap();
+        self.fixture.prove(&witness)
+    }
+
+    pub fn prove(&self, x: &[i32], nonce: Option<Nonce>) -> ProofFile {
+        let inputs = vec![self.input(x)];
+        let outputs = vec![self.graph.run(&inputs).unwrap().remove(1)];
+        let instance = self.key.descriptor().instance(&inputs, &outputs).unwrap();
+        let statement = statement_scalar(&self.key, &inputs, &outputs, nonce.as_ref()).unwrap();
+        let named = |name: &str, mut tensors: Vec<Tensor>| {
+            vec![NamedTensor {
+                name: name.to_owned(),
+                tensor: tensors.remove(0),
+            }]
+        };
+        ProofFile {
+            backend: self.key.backend(),
+            model: self.key.id(),
+            key: self.key.to_bytes().to_vec(),
+            inputs: named("x", inputs),
+            outputs: named("y", outputs),
+            nonce,
+            proof: self.transcript(x, &instance, statement),
+        }
+    }
+
+    fn transcript(&self, x: &[i32], instance: &[Fr], statement: Fr) -> Vec<u8> {
+        let circuit = self.circuit(x);
+        let mut transcript = Blake2bWrite::<_, _, Challenge255<_>>::init(Vec::new());
+        transcript.common_scalar(statement).unwrap();
+        let columns = [instance];
+        let (srs, pk, circuits, instances) = (&self.srs, &self.proving, &[circuit], &[columns.as_slice()]);
+        match self.key.backend() {
+            Backend::Shplonk => create_proof::<Kzg, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
+                srs,
+                pk,
+                circuits,
+                instances,
+                OsRng,
+                &mut transcript,
+            ),
+            Backend::Gwc => create_proof::<Kzg, ProverGWC<'_, Bn256>, _, _, _, _>(
+                srs,
+                pk,
+                circuits,
+                instances,
+                OsRng,
+                &mut transcript,
+            ),
+        }
+        .unwrap();
+        transcript.finalize()
+    }
+
+    pub fn check(&self, file: &ProofFile) -> Result<Verified, VerifyError> {
+        verify(crate::Trusted::Key(&self.key), file, &VerifyOptions::default())
+    }
+}
+
+/// Writes a proof, and absorbs another instance column than the prover's own.
+struct Swapped<'a> {
+    inner: Blake2bWrite<Vec<u8>, G1Affine, Challenge255<G1Affine>>,
+    /// Scalars that halo2 absorbs before its first point: the key's digest and the instance column.
+    skip: usize,
+    column: &'a [Fr],
+}
+
+impl Transcript<G1Affine, Challenge255<G1Affine>> for Swapped<'_> {
+    fn squeeze_challenge(&mut self) -> Challenge255<G1Affine> {
+        self.inner.squeeze_challenge()
+    }
+
+    fn common_point(&mut self, point: G1Affine) -> io::Result<()> {
+        self.inner.common_point(point)
+    }
+
+    fn common_scalar(&mut self, scalar: Fr) -> io::Result<()> {
+        if self.skip == 0 {
+            return self.inner.common_scalar(scalar);
+        }
+        self.skip -= 1;
+        if self.skip > 0 {
+            return Ok(());
+        }
+        self.column
+            .iter()
+            .try_for_each(|value| self.inner.common_scalar(*value))
+    }
+}
+
+impl TranscriptWrite<G1Affine, Challenge255<G1Affine>> for Swapped<'_> {
+    fn write_point(&mut self, point: G1Affine) -> io::Result<()> {
+        self.inner.write_point(point)
+    }
+
+    fn write_scalar(&mut self, scalar: Fr) -> io::Result<()> {
+        self.inner.write_scalar(scalar)
+    }
+}
+
+/// A cheat's proof about `column`, which is the honest column after rows are taken modulo their number.
+pub fn wrapped_proof(model: &Model, x: &[i32], honest: &[Fr], column: &[Fr], statement: Fr) -> Vec<u8> {
+    let mut inner = Blake2bWrite::<_, _, Challenge255<_>>::init(Vec::new());
+    inner.common_scalar(statement).unwrap();
+    inner
+        .common_scalar(model.proving.get_vk().transcript_repr())
+        .unwrap();
+    let mut transcript = Swapped {
+        inner,
+        skip: 1 + honest.len(),
+        column,
+    };
+    let circuit = model.circuit(x);
+    let columns = [honest];
+    let instances = &[columns.as_slice()];
+    create_proof::<Kzg, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
+        &model.srs,
+        &model.proving,
+        &[circuit],
+        instances,
+        OsRng,
+        &mut transcript,
+    )
+    .unwrap();
+    transcript.inner.finalize()
+}
+
+/// What halo2's own verifier says of a SHPLONK proof.
+pub fn stock_accepts(model: &Model, column: &[Fr], statement: Fr, proof: &[u8]) -> bool {
+    let mut transcript = Blake2bRead::<_, _, Challenge255<_>>::init(proof);
+    transcript.common_scalar(statement).unwrap();
+    let strategy = SingleStrategy::new(&model.srs);
+    let columns = [column];
+    let instances = &[columns.as_slice()];
+    let (srs, vk) = (&model.srs, model.proving.get_vk());
+    verify_proof::<Kzg, VerifierSHPLONK<'_, Bn256>, _, _, _>(srs, vk, strategy, instances, &mut transcript)
+        .is_ok()
+}
+
+/// The smallest model, for tests that verify thousands of times.
+pub fn small(backend: Backend) -> &'static Model {
+    static SHPLONK: OnceLock<Model> = OnceLock::new();
+    static GWC: OnceLock<Model> = OnceLock::new();
+    let cell = match backend {
+        Backend::Shplonk => &SHPLONK,
+        Backend::Gwc => &GWC,
+    };
+    cell.get_or_init(|| Model::new(Spec::small(backend)))
+}
+
+/// Two statements about [`small`], with their proofs.
+pub fn two_proofs(backend: Backend) -> &'static [ProofFile; 2] {
+    static SHPLONK: OnceLock<[ProofFile; 2]> = OnceLock::new();
+    static GWC: OnceLock<[ProofFile; 2]> = OnceLock::new();
+    let make = || {
+        let model = small(backend);
+        [
+            model.prove(&[1, -2, 3, 100], None),
+            model.prove(&[5, 6, -128, 0], Some([7; 32])),
+        ]
+    };
+    let cell = match backend {
+        Backend::Shplonk => &SHPLONK,
+        Backend::Gwc => &GWC,
+    };
+    cell.get_or_init(make)
+}
+
+/// Requires that a proof is refused, as malformed or as rejected.
+pub fn assert_refused(model: &Model, file: &ProofFile, what: &str) {
+    match model.check(file) {
+        Err(VerifyError::Rejected) => {}
+        Err(error) if error.is_malformed() => {}
+        other => panic!("{what}: {other:?}"),
+    }
+}
