@@ -62,7 +62,9 @@ def quantize(options):
         options["model"], options["quantized"], Samples(), quant_format=QuantFormat.QDQ, per_channel=True,
         reduce_range=False, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
     )
-    quantized = onnxruntime.InferenceSession(options["quantized"], providers=["CPUExecutionProvider"])
+    exact = onnxruntime.SessionOptions()
+    exact.add_session_config_entry("session.x64quantprecision", "1")  # exact without VNNI too
+    quantized = onnxruntime.InferenceSession(options["quantized"], exact, providers=["CPUExecutionProvider"])
     one = samples(options)[options["sample"]].reshape(wanted.shape)
     output = quantized.run(None, {wanted.name: one})[0].reshape(-1)
     return {"output": output.astype(float).tolist(), "bytes": Path(options["quantized"]).stat().st_size}
@@ -114,10 +116,11 @@ def ezkl_prove(options):
     import ezkl
 
     ezkl.gen_witness(options["input"], options["circuit"], options["witness"])
-    proof = ezkl.prove(options["witness"], options["circuit"], options["pk"], options["proof"], options["srs"])
+    ezkl.prove(options["witness"], options["circuit"], options["pk"], options["proof"], options["srs"])
     written = json.loads(Path(options["witness"]).read_text())
     output = [float(value) for value in written["pretty_elements"]["rescaled_outputs"][0]]
-    return {"ok": True, "proof_bytes": len(proof["proof"]), "output": output}
+    proof = json.loads(Path(options["proof"]).read_text())["hex_proof"]
+    return {"ok": True, "proof_bytes": len(bytes.fromhex(proof.removeprefix("0x"))), "output": output}
 
 
 def ezkl_verify(options):
