@@ -254,7 +254,7 @@ def compare(model, arguments, steps, work):
     srs_folder.mkdir(exist_ok=True)
     data = model.with_suffix(".npz")
     provers = []
-    if "ezkl" in arguments.systems:
+    if not arguments.without_ezkl:
         provers.append(Ezkl(steps, model, folder, srs_folder, {}, "EZKL"))
         if model.stem in TUNED:
             provers.append(Ezkl(steps, model, folder, srs_folder, TUNED[model.stem], "EZKL, hand-tuned"))
@@ -370,7 +370,7 @@ def parse():
     parser.add_argument("folder", type=Path, help="folder with NAME.onnx and NAME.npz")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these networks (all in the folder)")
     parser.add_argument("--inferproof", type=Path, metavar="PROGRAM", help="the inferproof program (left out: EZKL alone)")
-    parser.add_argument("--systems", nargs="*", default=["ezkl"], choices=["ezkl"], help="peers to run beside it")
+    parser.add_argument("--without-ezkl", action="store_true", help="inferproof alone")
     parser.add_argument("--report", type=Path, help="where the Markdown goes (standard output)")
     parser.add_argument("--rounds", type=int, default=1, help="proofs per prover (1)")
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds per step (600)")
@@ -391,6 +391,8 @@ def main():
         if missing:
             raise SystemExit(f"no NAME.onnx with NAME.npz in {arguments.folder} for: {', '.join(sorted(missing))}")
         models = [path for path in models if path.stem in arguments.only]
+    if arguments.without_ezkl and not arguments.inferproof:
+        raise SystemExit("nothing to run: name the program with --inferproof, or leave out --without-ezkl")
     if not models:
         raise SystemExit(f"{arguments.folder} holds no NAME.onnx with a NAME.npz beside it")
     if arguments.inferproof and not os.access(arguments.inferproof, os.X_OK):
