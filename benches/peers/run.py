@@ -369,7 +369,7 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="folder with NAME.onnx and NAME.npz")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these networks (all in the folder)")
-    parser.add_argument("--inferproof", type=Path, metavar="PROGRAM", help="the inferproof program (left out: EZKL alone)")
+    parser.add_argument("--inferproof", type=Path, metavar="PROGRAM", help="inferproof (left out: EZKL alone)")
     parser.add_argument("--without-ezkl", action="store_true", help="inferproof alone")
     parser.add_argument("--report", type=Path, help="where the Markdown goes (standard output)")
     parser.add_argument("--rounds", type=int, default=1, help="proofs per prover (1)")
@@ -377,7 +377,8 @@ def parse():
     parser.add_argument("--memory-gib", type=float, default=6.0, help="resident memory per step (6)")
     parser.add_argument("--sample", type=int, default=0, help="which input to prove (0)")
     parser.add_argument("--calibration-samples", type=int, default=20, help="inputs for EZKL's calibration (20)")
-    parser.add_argument("--venv", type=Path, default=cache / "inferproof-peers", help="virtual environment to make or reuse")
+    parser.add_argument("--venv", type=Path, default=cache / "inferproof-peers",
+                        help="virtual environment to make or reuse")
     parser.add_argument("--work", type=Path, help="folder for keys and proofs (a temporary one)")
     parser.add_argument("--keep", action="store_true", help="keep keys and proofs")
     return parser.parse_args()
