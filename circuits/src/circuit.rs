@@ -1,7 +1,10 @@
-//! The halo2 circuit: columns, three phases, and the one `synthesize`.
+//! The halo2 circuit: columns, rounds, and the one `synthesize`.
 //!
-//! Phase 1 commits every integer; then alpha, beta and theta are drawn. Phase 2 commits the lookup argument and the
-//! overhang; then v is drawn. Phase 3 commits the evaluations and the glue.
+//! Round 1 commits every integer; then alpha, beta and theta are drawn. Round 2 commits the overhang; then v is drawn.
+//! Round 3 commits the lookup argument, the evaluations and the glue.
+//!
+//! halo2-axiom completes at most two phases, so rounds 2 and 3 share its second phase: the overhang is the first column
+//! of that phase, and both transcripts derive v from the state right after its commitment ([`PointSource`]).
 
 use crate::assign::{Drawn, FixedTables, Witness, fixed_tables, phase_one, phase_three, phase_two};
 use crate::chips::columns::Columns;
@@ -14,9 +17,29 @@ use halo2_proofs::halo2curves::bn256::Fr;
 use halo2_proofs::plonk::{Advice, Challenge, Circuit, Column, ConstraintSystem, Error, Fixed};
 use std::sync::Arc;
 
+/// Commits the overhang column and draws v from the transcript that has absorbed it.
+///
+/// # Soundness
+/// v must depend on every commitment of the first phase and on that of the overhang, and the overhang that is committed
+/// here must be the one that the proof commits to.
+pub trait PointSource: Send + Sync {
+    /// `overhang`: the column's values from row 0 on; the rows after them are blinding.
+    fn draw(&self, overhang: &[Fr]) -> Fr;
+}
+
+/// Number of commitments after which v is drawn: all of the first phase, and the overhang.
+#[must_use]
+pub fn early_points(params: &CircuitParams) -> usize {
+    params.num_small_columns() + 1
+}
+
+/// Number of challenges that halo2 draws from the transcript before v: alpha, beta and theta.
+pub const CHALLENGES_BEFORE_POINT: usize = 3;
+
 /// The circuit of one plan, with or without a witness.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct InferenceCircuit {
+    point: Option<Arc<dyn PointSource>>,
     params: CircuitParams,
     plan: Option<Arc<Plan>>,
     fixed: Option<Arc<FixedTables>>,
@@ -59,14 +82,20 @@ impl Fixture {
             fixed: Some(self.fixed.clone()),
             assign_fixed: true,
             one: None,
+            point: None,
         }
     }
 
     /// The circuit for a proof. Fixed columns are in the proving key and are not assigned again.
     #[must_use]
-    pub fn prove(&self, witness: &Witness) -> InferenceCircuit {
+    pub fn prove(&self, witness: &Witness, point: Arc<dyn PointSource>) -> InferenceCircuit {
         let one = phase_one(&self.plan, witness, &self.fixed);
-        InferenceCircuit { assign_fixed: false, one: Some(Arc::new(one)), ..self.keygen() }
+        InferenceCircuit {
+            assign_fixed: false,
+            one: Some(Arc::new(one)),
+            point: Some(point),
+            ..self.keygen()
+        }
     }
 }
 
@@ -99,7 +128,10 @@ impl Circuit<Fr> for InferenceCircuit {
     type Params = CircuitParams;
 
     fn without_witnesses(&self) -> Self {
-        Self { one: None, ..self.clone() }
+        Self {
+            one: None,
+            ..self.clone()
+        }
     }
 
     fn params(&self) -> CircuitParams {
@@ -107,7 +139,10 @@ impl Circuit<Fr> for InferenceCircuit {
     }
 
     fn configure_with_params(meta: &mut ConstraintSystem<Fr>, params: CircuitParams) -> Config {
-        Config { columns: configure(meta, &params, &[]), params }
+        Config {
+            columns: configure(meta, &params, &[]),
+            params,
+        }
     }
 
     fn configure(meta: &mut ConstraintSystem<Fr>) -> Config {
@@ -121,7 +156,9 @@ impl Circuit<Fr> for InferenceCircuit {
 
 impl InferenceCircuit {
     fn assign(&self, config: &Config, region: &mut Region<'_, Fr>) -> Result<(), Error> {
-        let (Some(plan), Some(fixed)) = (&self.plan, &self.fixed) else { return Err(Error::Synthesis) };
+        let (Some(plan), Some(fixed)) = (&self.plan, &self.fixed) else {
+            return Err(Error::Synthesis);
+        };
         let columns = &config.columns;
         if self.assign_fixed {
             assign_fixed(&config.params, columns, fixed, region);
@@ -134,16 +171,24 @@ impl InferenceCircuit {
         }
         region.next_phase();
         let c = &columns.challenges;
-        let drawn = (known(region, c.alpha), known(region, c.beta), known(region, c.theta));
-        let (Some(alpha), Some(beta), Some(theta)) = drawn else { return Ok(()) };
+        let drawn = (
+            known(region, c.alpha),
+            known(region, c.beta),
+            known(region, c.theta),
+        );
+        let (Some(alpha), Some(beta), Some(theta)) = drawn else {
+            return Ok(());
+        };
         let two = phase_two(plan, fixed, one, &Drawn { alpha, beta, theta });
+        assign_advice(region, columns.overhang, &two.overhang);
+        let Some(point) = &self.point else {
+            return Err(Error::Synthesis);
+        };
+        let v = point.draw(&two.overhang);
         for (column, values) in columns.helpers.iter().zip(&two.helpers) {
             assign_advice(region, *column, values);
         }
         assign_advice(region, columns.sum, &two.sum);
-        assign_advice(region, columns.overhang, &two.overhang);
-        region.next_phase();
-        let Some(v) = known(region, c.v) else { return Ok(()) };
         let three = phase_three(plan, fixed, one, &two, alpha, v);
         let third = [
             (columns.value, &three.value),
@@ -201,9 +246,11 @@ pub(crate) fn fixed_columns<'a>(
     all.extend(columns.zero.map(|c| (c, fixed.zero.as_slice())));
     all.extend(columns.max.map(|c| (c, fixed.max.as_slice())));
     debug_assert_eq!(params.tails.len(), fixed.tails.len());
-    for (list, values) in
-        [(&columns.tails, &fixed.tails), (&columns.steps, &fixed.steps), (&columns.weights, &fixed.weights)]
-    {
+    for (list, values) in [
+        (&columns.tails, &fixed.tails),
+        (&columns.steps, &fixed.steps),
+        (&columns.weights, &fixed.weights),
+    ] {
         all.extend(list.iter().zip(values).map(|(c, v)| (*c, v.as_slice())));
     }
     all
@@ -224,7 +271,10 @@ fn assign_copies(columns: &Columns, fixed: &FixedTables, region: &mut Region<'_,
             Evaluated::Value => columns.value,
             Evaluated::Accumulator => columns.accumulator,
         };
-        let cell = |column: Column<Advice>, row_offset| halo2_proofs::circuit::Cell { row_offset, column: column.into() };
+        let cell = |column: Column<Advice>, row_offset| halo2_proofs::circuit::Cell {
+            row_offset,
+            column: column.into(),
+        };
         region.constrain_equal(cell(column, from), cell(columns.x, to));
     }
 }

@@ -75,7 +75,12 @@ fn within(name: &'static str, value: usize, low: usize, high: usize) -> Result<(
     if (low..=high).contains(&value) {
         Ok(())
     } else {
-        Err(ParamsError { name, value: value as u64, low: low as u64, high: high as u64 })
+        Err(ParamsError {
+            name,
+            value: value as u64,
+            low: low as u64,
+            high: high as u64,
+        })
     }
 }
 
@@ -102,7 +107,12 @@ impl CircuitParams {
             within("step", *s as usize, 1, MAX_EXPONENT as usize)?;
         }
         let ascending = |v: &[u32]| v.windows(2).all(|w| w[0] < w[1]);
-        within("order", usize::from(ascending(&self.ranges) && ascending(&self.tails)), 1, 1)?;
+        within(
+            "order",
+            usize::from(ascending(&self.ranges) && ascending(&self.tails)),
+            1,
+            1,
+        )?;
         if let Some(z) = self.uniform_zero {
             within("uniform_zero", z.unsigned_abs() as usize, 0, 255)?;
         }
@@ -144,7 +154,9 @@ impl CircuitParams {
     #[must_use]
     pub fn num_helpers(&self) -> usize {
         let expressions = self.num_lanes() * self.lookups_per_lane();
-        expressions.saturating_sub(EXPRESSIONS_IN_SUM).div_ceil(EXPRESSIONS_PER_HELPER)
+        expressions
+            .saturating_sub(EXPRESSIONS_IN_SUM)
+            .div_ceil(EXPRESSIONS_PER_HELPER)
     }
 
     /// Small advice columns, the multiplicities included.

@@ -58,7 +58,9 @@ pub enum PlanError {
         limit: usize,
     },
     /// An intermediate integer could leave the range in which the field equation is an integer equation.
-    #[error("node `{node}`: |m * acc| + |B| + d may reach 2^{bits}, the limit is 2^{limit}; lower the weight range")]
+    #[error(
+        "node `{node}`: |m * acc| + |B| + d may reach 2^{bits}, the limit is 2^{limit}; lower the weight range"
+    )]
     Bound {
         /// Name of the node.
         node: String,
@@ -68,7 +70,9 @@ pub enum PlanError {
         limit: u32,
     },
     /// No row stride keeps window and overhang apart.
-    #[error("no row stride keeps the outputs of a window apart from the values outside it; report this model")]
+    #[error(
+        "no row stride keeps the outputs of a window apart from the values outside it; report this model"
+    )]
     RowStride,
     /// Strides along different paths do not agree.
     #[error("the strides along different paths between two tensors do not agree; remove one of the paths")]
@@ -85,7 +89,13 @@ pub enum PlanError {
 
 impl PlanError {
     pub(crate) fn unknown_tensor(graph: &Graph, id: TensorId) -> Self {
-        Self::UnknownTensor { name: graph.tensors.get(id.0).map(|t| t.name.clone()).unwrap_or_default() }
+        Self::UnknownTensor {
+            name: graph
+                .tensors
+                .get(id.0)
+                .map(|t| t.name.clone())
+                .unwrap_or_default(),
+        }
     }
 }
 
@@ -155,7 +165,10 @@ impl Plan {
             }
             shortest = shortest.min(rows);
         }
-        Err(PlanError::NoPlan { wanted: format!("{options:?}"), rows: shortest })
+        Err(PlanError::NoPlan {
+            wanted: format!("{options:?}"),
+            rows: shortest,
+        })
     }
 
     /// Lays everything out for one choice of k, lanes, limbs and weight lanes. The rows may not fit.
@@ -164,12 +177,27 @@ impl Plan {
         let mut planes: Vec<Vec<Plane>> = lowered.homes.iter().map(|h| cut(h, lanes)).collect();
         let public = public_homes(graph, lowered)?;
         let (num_rows, public_rows) = place(&mut planes, &public, lanes);
-        let widest = planes.iter().flatten().map(|p| lanes * p.chunks(lanes)).max().unwrap_or(1);
+        let widest = planes
+            .iter()
+            .flatten()
+            .map(|p| lanes * p.chunks(lanes))
+            .max()
+            .unwrap_or(1);
         let mut stride = widest;
         let identities = loop {
             let at = Point { lanes, stride };
-            let context = Context { graph, lowered, planes: &planes, at, weight_lanes: choice.weight_lanes };
-            let found = lowered.steps.iter().map(|s| context.identity(s)).collect::<Result<Vec<_>, _>>();
+            let context = Context {
+                graph,
+                lowered,
+                planes: &planes,
+                at,
+                weight_lanes: choice.weight_lanes,
+            };
+            let found = lowered
+                .steps
+                .iter()
+                .map(|s| context.identity(s))
+                .collect::<Result<Vec<_>, _>>();
             match found {
                 Err(PlanError::RowStride) if stride < 4 * widest + 64 => stride += 1,
                 other => break other?,
@@ -208,7 +236,11 @@ impl Plan {
             Op::Conv2d(c) => Some(c.requantize.channels[channel].affine),
             Op::Dense(d) => Some(d.requantize.channels[channel].affine),
             Op::AvgPool(p) => Some(p.requantize.channels[0].affine),
-            Op::Add(a) => Some(Affine { m: 1, b: a.b, d1: a.d1 }),
+            Op::Add(a) => Some(Affine {
+                m: 1,
+                b: a.b,
+                d1: a.d1,
+            }),
             Op::MaxPool(_) | Op::View(_) => None,
         }
     }
@@ -222,7 +254,12 @@ impl Plan {
 /// Planes of a home. A flat vector is cut into planes of one tape row.
 fn cut(home: &Home, lanes: usize) -> Vec<Plane> {
     if home.flat {
-        let chunk = |index: &[u32]| Plane { first_row: 0, height: 1, width: index.len(), index: index.to_vec() };
+        let chunk = |index: &[u32]| Plane {
+            first_row: 0,
+            height: 1,
+            width: index.len(),
+            index: index.to_vec(),
+        };
         return home.index.chunks(lanes).map(chunk).collect();
     }
     let (h, w) = (home.geometry.height, home.geometry.width);
@@ -232,9 +269,15 @@ fn cut(home: &Home, lanes: usize) -> Vec<Plane> {
 /// Homes of the graph's inputs and outputs, each once.
 fn public_homes(graph: &Graph, lowered: &Lowered) -> Result<Vec<usize>, PlanError> {
     let mut public = Vec::new();
-    let ports = graph.inputs.iter().map(|p| p.tensor).chain(graph.outputs.iter().map(|p| p.tensor));
+    let ports = graph
+        .inputs
+        .iter()
+        .map(|p| p.tensor)
+        .chain(graph.outputs.iter().map(|p| p.tensor));
     for id in ports {
-        let operand = lowered.of_tensor[id.0].as_ref().ok_or_else(|| PlanError::unknown_tensor(graph, id))?;
+        let operand = lowered.of_tensor[id.0]
+            .as_ref()
+            .ok_or_else(|| PlanError::unknown_tensor(graph, id))?;
         if !public.contains(&operand.home) {
             public.push(operand.home);
         }
@@ -270,7 +313,13 @@ fn tape_rows(
     lanes: usize,
     stride: usize,
 ) -> (Vec<TapeRow>, Vec<u32>, Vec<u32>) {
-    let blank = TapeRow { step: 0, valid: lanes, home: 0, plane: 0, offset: 0 };
+    let blank = TapeRow {
+        step: 0,
+        valid: lanes,
+        home: 0,
+        plane: 0,
+        offset: 0,
+    };
     let mut rows = vec![blank; num_rows];
     let mut steps: Vec<usize> = Vec::new();
     let mut tails: Vec<usize> = Vec::new();
@@ -296,12 +345,22 @@ fn tape_rows(
                     tails.push(valid);
                 }
                 let offset = i * plane.width + chunk * lanes;
-                rows[plane.first_row + r] = TapeRow { step, valid, home, plane: p, offset };
+                rows[plane.first_row + r] = TapeRow {
+                    step,
+                    valid,
+                    home,
+                    plane: p,
+                    offset,
+                };
             }
         }
     }
     tails.sort_unstable();
-    let to_u32 = |v: Vec<usize>| v.into_iter().map(|x| u32::try_from(x).unwrap_or(u32::MAX)).collect();
+    let to_u32 = |v: Vec<usize>| {
+        v.into_iter()
+            .map(|x| u32::try_from(x).unwrap_or(u32::MAX))
+            .collect()
+    };
     (rows, to_u32(steps), to_u32(tails))
 }
 
@@ -370,12 +429,20 @@ fn magnitude_bound(op: &Op) -> u128 {
     match op {
         // |x - z| <= 255 for each term.
         Op::Add(add) => {
-            let sum: u128 = add.terms.iter().map(|t| u128::from(t.0.unsigned_abs()) * 255).sum();
+            let sum: u128 = add
+                .terms
+                .iter()
+                .map(|t| u128::from(t.0.unsigned_abs()) * 255)
+                .sum();
             sum + u128::from(add.b.unsigned_abs()) + u128::from(add.divisor().unsigned_abs())
         }
-        op => op
-            .requantize()
-            .map_or(0, |r| r.channels.iter().map(|c| of(&c.affine, c.reachable)).max().unwrap_or(0)),
+        op => op.requantize().map_or(0, |r| {
+            r.channels
+                .iter()
+                .map(|c| of(&c.affine, c.reachable))
+                .max()
+                .unwrap_or(0)
+        }),
     }
 }
 
@@ -385,7 +452,11 @@ fn check_bounds(graph: &Graph, lowered: &Lowered) -> Result<(), PlanError> {
         let node = &graph.nodes[step.node()];
         let bits = u128::BITS - magnitude_bound(&node.op).leading_zeros();
         if bits > BOUND_BITS {
-            return Err(PlanError::Bound { node: node.name.clone(), bits, limit: BOUND_BITS });
+            return Err(PlanError::Bound {
+                node: node.name.clone(),
+                bits,
+                limit: BOUND_BITS,
+            });
         }
     }
     Ok(())

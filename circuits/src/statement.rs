@@ -142,8 +142,14 @@ impl Descriptor {
     /// # Errors
     /// [`PlanError::TooLarge`] when a count does not fit.
     pub fn new(graph: &Graph, plan: &Plan) -> Result<Self, PlanError> {
-        let inputs = graph.inputs.iter().map(|p| port(graph, plan, p.tensor, &p.name, p.float, &[]));
-        let outputs = graph.outputs.iter().map(|p| port(graph, plan, p.tensor, &p.name, false, &p.tail));
+        let inputs = graph
+            .inputs
+            .iter()
+            .map(|p| port(graph, plan, p.tensor, &p.name, p.float, &[]));
+        let outputs = graph
+            .outputs
+            .iter()
+            .map(|p| port(graph, plan, p.tensor, &p.name, false, &p.tail));
         Ok(Self {
             version: CIRCUIT_VERSION,
             k: plan.k,
@@ -202,13 +208,20 @@ impl Descriptor {
                 return Err("block of a port");
             }
             for (_, _, at) in block.cells() {
-                let cell = usize::try_from(at).ok().and_then(|at| seen.get_mut(at)).ok_or("index of a block")?;
+                let cell = usize::try_from(at)
+                    .ok()
+                    .and_then(|at| seen.get_mut(at))
+                    .ok_or("index of a block")?;
                 if std::mem::replace(cell, true) {
                     return Err("blocks that overlap");
                 }
             }
         }
-        if seen.iter().all(|s| *s) { Ok(()) } else { Err("values without a block") }
+        if seen.iter().all(|s| *s) {
+            Ok(())
+        } else {
+            Err("values without a block")
+        }
     }
 
     /// The instance column for a statement: exactly [`Descriptor::public_rows`] packed rows.
@@ -218,16 +231,25 @@ impl Descriptor {
     pub fn instance(&self, inputs: &[Tensor], outputs: &[Tensor]) -> Result<Vec<Fr>, StatementError> {
         let lanes = self.params.num_lanes();
         let mut bytes: Vec<Option<u8>> = vec![None; self.public_rows as usize * lanes];
-        for (side, ports, tensors) in [("input", &self.inputs, inputs), ("output", &self.outputs, outputs)] {
+        for (side, ports, tensors) in [
+            ("input", &self.inputs, inputs),
+            ("output", &self.outputs, outputs),
+        ] {
             if ports.len() != tensors.len() {
-                return Err(StatementError::Count { side, expected: ports.len(), actual: tensors.len() });
+                return Err(StatementError::Count {
+                    side,
+                    expected: ports.len(),
+                    actual: tensors.len(),
+                });
             }
             for (port, tensor) in ports.iter().zip(tensors) {
                 port.fill(&mut bytes, lanes, tensor)?;
             }
         }
         let pack = |row: &[Option<u8>]| {
-            row.iter().rev().fold(Fr::zero(), |sum, b| sum * Fr::from(256) + Fr::from(u64::from(b.unwrap_or(0))))
+            row.iter().rev().fold(Fr::zero(), |sum, b| {
+                sum * Fr::from(256) + Fr::from(u64::from(b.unwrap_or(0)))
+            })
         };
         Ok(bytes.chunks(lanes).map(pack).collect())
     }
@@ -238,7 +260,13 @@ impl PublicPort {
     fn fill(&self, bytes: &mut [Option<u8>], lanes: usize, tensor: &Tensor) -> Result<(), StatementError> {
         let mismatch = |actual: String| StatementError::Tensor {
             name: self.name.clone(),
-            expected: format!("{} {} in {}..={}", self.shape, self.dtype, self.lo, i64::from(self.lo) + i64::from(self.range)),
+            expected: format!(
+                "{} {} in {}..={}",
+                self.shape,
+                self.dtype,
+                self.lo,
+                i64::from(self.lo) + i64::from(self.range)
+            ),
             actual,
         };
         if tensor.shape() != &self.shape || tensor.dtype() != self.dtype {
@@ -246,13 +274,21 @@ impl PublicPort {
         }
         for (row, lane, at) in self.blocks.iter().flat_map(PublicBlock::cells) {
             let value = usize::try_from(at).ok().and_then(|at| tensor.data().get(at));
-            let value = *value.ok_or(StatementError::Descriptor { what: "index of a block" })?;
-            let byte = u8::try_from(value - self.lo).ok().filter(|b| u32::from(*b) <= self.range);
+            let value = *value.ok_or(StatementError::Descriptor {
+                what: "index of a block",
+            })?;
+            let byte = u8::try_from(value - self.lo)
+                .ok()
+                .filter(|b| u32::from(*b) <= self.range);
             let byte = byte.ok_or_else(|| mismatch(format!("{value} at flat index {at}")))?;
             let cell = bytes.get_mut(row * lanes + lane);
-            let cell = cell.ok_or(StatementError::Descriptor { what: "row of a block" })?;
+            let cell = cell.ok_or(StatementError::Descriptor {
+                what: "row of a block",
+            })?;
             if cell.is_some_and(|old| old != byte) {
-                return Err(StatementError::Contradiction { name: self.name.clone() });
+                return Err(StatementError::Contradiction {
+                    name: self.name.clone(),
+                });
             }
             *cell = Some(byte);
         }
@@ -261,7 +297,11 @@ impl PublicPort {
 }
 
 fn to_u32(v: usize) -> Result<u32, PlanError> {
-    u32::try_from(v).map_err(|_| PlanError::TooLarge { what: "public values", size: v, limit: u32::MAX as usize })
+    u32::try_from(v).map_err(|_| PlanError::TooLarge {
+        what: "public values",
+        size: v,
+        limit: u32::MAX as usize,
+    })
 }
 
 fn port(
@@ -273,12 +313,17 @@ fn port(
     tail: &[TailOp],
 ) -> Result<PublicPort, PlanError> {
     let info = graph.tensor(id);
-    let operand = plan.lowered.of_tensor[id.0].as_ref().ok_or_else(|| PlanError::unknown_tensor(graph, id))?;
+    let operand = plan.lowered.of_tensor[id.0]
+        .as_ref()
+        .ok_or_else(|| PlanError::unknown_tensor(graph, id))?;
     let home = &plan.lowered.homes[operand.home];
     let mut blocks: Vec<PublicBlock> = Vec::new();
     let lanes = plan.params.num_lanes();
     for plane in &plan.planes[operand.home] {
-        let rows = plane.index.chunks(plane.width.max(1)).flat_map(|image_row| image_row.chunks(lanes));
+        let rows = plane
+            .index
+            .chunks(plane.width.max(1))
+            .flat_map(|image_row| image_row.chunks(lanes));
         for (i, values) in rows.enumerate() {
             let at: Vec<i64> = values.iter().map(|l| i64::from(operand.view(*l))).collect();
             push_row(&mut blocks, &at, to_u32(plane.first_row + i)?)?;
@@ -306,7 +351,11 @@ fn push_row(blocks: &mut Vec<PublicBlock>, at: &[i64], row: u32) -> Result<(), P
         let stride = tail.first().map_or(0, |second| second - first);
         let width = 1 + rest.windows(2).take_while(|w| w[1] - w[0] == stride).count();
         if width < at.len() {
-            return Err(PlanError::TooLarge { what: "distinct strides in one public row", size: 2, limit: 1 });
+            return Err(PlanError::TooLarge {
+                what: "distinct strides in one public row",
+                size: 2,
+                limit: 1,
+            });
         }
         let block = PublicBlock {
             row: lane_rows,
@@ -328,10 +377,17 @@ fn push_row(blocks: &mut Vec<PublicBlock>, at: &[i64], row: u32) -> Result<(), P
 impl PublicBlock {
     /// Takes one more row if it continues this block.
     fn absorb(&mut self, next: &Self) -> bool {
-        let continues = self.row + self.rows == next.row && self.width == next.width && self.stride == next.stride;
+        let continues =
+            self.row + self.rows == next.row && self.width == next.width && self.stride == next.stride;
         let jump = i64::from(next.first) - i64::from(self.first);
-        let row_stride = if self.rows == 1 { jump } else { i64::from(self.row_stride) };
-        let Ok(stride) = i32::try_from(row_stride) else { return false };
+        let row_stride = if self.rows == 1 {
+            jump
+        } else {
+            i64::from(self.row_stride)
+        };
+        let Ok(stride) = i32::try_from(row_stride) else {
+            return false;
+        };
         if !continues || jump != i64::from(self.rows) * row_stride {
             return false;
         }

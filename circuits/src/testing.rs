@@ -62,7 +62,13 @@ impl Checker {
         for (column, values) in fixed_columns(&params, &columns, fixture.fixed()) {
             fixed[column.index()] = values.to_vec();
         }
-        Self { fixture, cs, columns, fixed, seed }
+        Self {
+            fixture,
+            cs,
+            columns,
+            fixed,
+            seed,
+        }
     }
 
     /// The plan.
@@ -82,7 +88,9 @@ impl Checker {
     pub fn constraints(&self) -> Vec<String> {
         let gates = self.cs.gates().iter();
         gates
-            .flat_map(|g| (0..g.polynomials().len()).map(move |i| format!("{}/{}", g.name(), g.constraint_name(i))))
+            .flat_map(|g| {
+                (0..g.polynomials().len()).map(move |i| format!("{}/{}", g.name(), g.constraint_name(i)))
+            })
             .collect()
     }
 
@@ -108,19 +116,34 @@ impl Checker {
     pub fn complete(&self, one: PhaseOne, instance: Vec<Fr>) -> Assignment {
         let mut rng = ChaCha20Rng::seed_from_u64(self.seed);
         let mut draw = || Fr::random(&mut rng);
-        let drawn = Drawn { alpha: draw(), beta: draw(), theta: draw() };
+        let drawn = Drawn {
+            alpha: draw(),
+            beta: draw(),
+            theta: draw(),
+        };
         let v = draw();
         let fixed = self.fixture.fixed();
         let two = phase_two(self.plan(), fixed, &one, &drawn);
         let three = phase_three(self.plan(), fixed, &one, &two, drawn.alpha, v);
-        Assignment { one, two, three, instance, drawn, v }
+        Assignment {
+            one,
+            two,
+            three,
+            instance,
+            drawn,
+            v,
+        }
     }
 
     /// Advice columns by halo2 index.
     fn flat<'a>(&self, a: &'a Assignment) -> Flat<'a> {
         let c = &self.columns;
         let mut advice: Vec<&[Fr]> = vec![&[]; self.cs.num_advice_columns()];
-        let small = c.lanes.iter().flat_map(|l| l.all().collect::<Vec<_>>()).chain([c.multiplicity]);
+        let small = c
+            .lanes
+            .iter()
+            .flat_map(|l| l.all().collect::<Vec<_>>())
+            .chain([c.multiplicity]);
         for (column, values) in small.zip(&a.one) {
             advice[column.index()] = values;
         }
@@ -139,13 +162,18 @@ impl Checker {
         for (column, values) in rest {
             advice[column.index()] = values;
         }
-        Flat { advice, instance: &a.instance }
+        Flat {
+            advice,
+            instance: &a.instance,
+        }
     }
 
     fn evaluate(&self, poly: &Expression<Fr>, flat: &Flat<'_>, a: &Assignment, row: usize) -> Fr {
         let n = 1usize << self.plan().k;
         let cell = |values: &[Fr], rotation: i32| {
-            let at = (row.cast_signed() + rotation as isize).rem_euclid(n.cast_signed()).unsigned_abs();
+            let at = (row.cast_signed() + rotation as isize)
+                .rem_euclid(n.cast_signed())
+                .unsigned_abs();
             values.get(at).copied().unwrap_or_default()
         };
         let challenges = [a.drawn.alpha, a.drawn.beta, a.drawn.theta, a.v];
@@ -172,10 +200,15 @@ impl Checker {
         let mut found = Vec::new();
         for gate in self.cs.gates() {
             for (i, poly) in gate.polynomials().iter().enumerate() {
-                let failed = rows.iter().find(|r| self.evaluate(poly, &flat, a, **r) != Fr::ZERO);
+                let failed = rows
+                    .iter()
+                    .find(|r| self.evaluate(poly, &flat, a, **r) != Fr::ZERO);
                 if let Some(row) = failed {
                     let constraint = format!("{}/{}", gate.name(), gate.constraint_name(i));
-                    found.push(Failure { constraint, row: *row });
+                    found.push(Failure {
+                        constraint,
+                        row: *row,
+                    });
                 }
             }
         }
@@ -185,7 +218,10 @@ impl Checker {
                 Evaluated::Accumulator => &a.three.accumulator,
             };
             if source[from] != a.three.x[to] {
-                found.push(Failure { constraint: "copy".to_owned(), row: to });
+                found.push(Failure {
+                    constraint: "copy".to_owned(),
+                    row: to,
+                });
                 break;
             }
         }
@@ -196,6 +232,11 @@ impl Checker {
     #[must_use]
     pub fn phase_one_columns(&self) -> Vec<Column<Advice>> {
         let _ = FirstPhase;
-        self.columns.lanes.iter().flat_map(|l| l.all().collect::<Vec<_>>()).chain([self.columns.multiplicity]).collect()
+        self.columns
+            .lanes
+            .iter()
+            .flat_map(|l| l.all().collect::<Vec<_>>())
+            .chain([self.columns.multiplicity])
+            .collect()
     }
 }

@@ -25,7 +25,10 @@ fn check(graph: &Graph, options: &PlanOptions, seed: u64) {
     let witness = Witness::new(graph, checker.plan(), &inputs).unwrap();
     let outputs: Vec<_> = graph.outputs.iter().map(|o| values[o.tensor.0].clone()).collect();
     for (port, expected) in graph.outputs.iter().zip(&outputs) {
-        assert_eq!(&witness.tensor(graph, checker.plan(), port.tensor).unwrap(), expected);
+        assert_eq!(
+            &witness.tensor(graph, checker.plan(), port.tensor).unwrap(),
+            expected
+        );
     }
     let instance = descriptor.instance(&inputs, &outputs).unwrap();
     let assignment = checker.assign(graph, &inputs, &mut Honest, instance).unwrap();
@@ -40,8 +43,11 @@ fn matches_reference_on_every_operator_and_plan() {
         let graph = everything(seed, dtype).unwrap();
         for lanes in [1, 2, 3, 5, 8] {
             for limb_split in [1, 2, 3] {
-                let options =
-                    PlanOptions { lanes: Some(lanes), limb_split: Some(limb_split), ..PlanOptions::default() };
+                let options = PlanOptions {
+                    lanes: Some(lanes),
+                    limb_split: Some(limb_split),
+                    ..PlanOptions::default()
+                };
                 check(&graph, &options, seed);
             }
         }
@@ -51,11 +57,51 @@ fn matches_reference_on_every_operator_and_plan() {
 #[test]
 fn matches_reference_on_odd_windows() {
     let specs = [
-        ConvSpec { kernel: (3, 2), stride: (2, 1), dilation: (1, 2), pad_begin: (1, 0), pad_end: (0, 1), groups: 1, c_out: 3 },
-        ConvSpec { kernel: (10, 4), stride: (2, 2), dilation: (1, 1), pad_begin: (4, 1), pad_end: (5, 1), groups: 1, c_out: 2 },
-        ConvSpec { kernel: (1, 1), stride: (2, 2), dilation: (1, 1), pad_begin: (0, 0), pad_end: (0, 0), groups: 1, c_out: 5 },
-        ConvSpec { kernel: (5, 5), stride: (3, 3), dilation: (1, 1), pad_begin: (2, 2), pad_end: (2, 2), groups: 2, c_out: 4 },
-        ConvSpec { kernel: (3, 3), stride: (1, 1), dilation: (2, 2), pad_begin: (2, 2), pad_end: (2, 2), groups: 2, c_out: 6 },
+        ConvSpec {
+            kernel: (3, 2),
+            stride: (2, 1),
+            dilation: (1, 2),
+            pad_begin: (1, 0),
+            pad_end: (0, 1),
+            groups: 1,
+            c_out: 3,
+        },
+        ConvSpec {
+            kernel: (10, 4),
+            stride: (2, 2),
+            dilation: (1, 1),
+            pad_begin: (4, 1),
+            pad_end: (5, 1),
+            groups: 1,
+            c_out: 2,
+        },
+        ConvSpec {
+            kernel: (1, 1),
+            stride: (2, 2),
+            dilation: (1, 1),
+            pad_begin: (0, 0),
+            pad_end: (0, 0),
+            groups: 1,
+            c_out: 5,
+        },
+        ConvSpec {
+            kernel: (5, 5),
+            stride: (3, 3),
+            dilation: (1, 1),
+            pad_begin: (2, 2),
+            pad_end: (2, 2),
+            groups: 2,
+            c_out: 4,
+        },
+        ConvSpec {
+            kernel: (3, 3),
+            stride: (1, 1),
+            dilation: (2, 2),
+            pad_begin: (2, 2),
+            pad_end: (2, 2),
+            groups: 2,
+            c_out: 6,
+        },
     ];
     for (seed, spec) in (0u64..).zip(specs) {
         let mut b = Builder::new(seed, DType::I8);
@@ -63,7 +109,14 @@ fn matches_reference_on_odd_windows() {
         let y = b.conv(x, spec).unwrap();
         let graph = b.finish(&[y]);
         for lanes in [1, 3, 4] {
-            check(&graph, &PlanOptions { lanes: Some(lanes), ..PlanOptions::default() }, seed);
+            check(
+                &graph,
+                &PlanOptions {
+                    lanes: Some(lanes),
+                    ..PlanOptions::default()
+                },
+                seed,
+            );
         }
     }
 }
@@ -83,7 +136,14 @@ fn matches_reference_where_strides_meet() {
     let out = b.dense(flat, 4).unwrap();
     let graph = b.finish(&[out, c]);
     for lanes in [1, 2, 4] {
-        check(&graph, &PlanOptions { lanes: Some(lanes), ..PlanOptions::default() }, 7);
+        check(
+            &graph,
+            &PlanOptions {
+                lanes: Some(lanes),
+                ..PlanOptions::default()
+            },
+            7,
+        );
     }
 }
 
@@ -113,6 +173,13 @@ fn matches_reference_on_channels_last_input() {
     let out = b.dense(flat, 5).unwrap();
     let graph = b.finish(&[out]);
     for lanes in [1, 2, 5] {
-        check(&graph, &PlanOptions { lanes: Some(lanes), ..PlanOptions::default() }, 11);
+        check(
+            &graph,
+            &PlanOptions {
+                lanes: Some(lanes),
+                ..PlanOptions::default()
+            },
+            11,
+        );
     }
 }

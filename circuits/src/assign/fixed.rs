@@ -115,7 +115,12 @@ fn fill_table(t: &mut FixedTables, plan: &Plan) {
 
 fn fill_tape(t: &mut FixedTables, graph: &Graph, plan: &Plan) {
     let is_max: Vec<bool> = (0..plan.lowered.homes.len())
-        .map(|h| plan.lowered.steps.iter().any(|s| s.output == h && matches!(s.kind, Kind::Max(..))))
+        .map(|h| {
+            plan.lowered
+                .steps
+                .iter()
+                .any(|s| s.output == h && matches!(s.kind, Kind::Max(..)))
+        })
         .collect();
     let affine: Vec<Vec<_>> = plan
         .planes
@@ -126,7 +131,10 @@ fn fill_tape(t: &mut FixedTables, graph: &Graph, plan: &Plan) {
     for (r, row) in plan.rows.iter().enumerate() {
         let home = &plan.lowered.homes[row.home];
         if row.step > 0 {
-            let (column, op) = ((row.step - 1) / STEPS_PER_COLUMN, (row.step - 1) % STEPS_PER_COLUMN + 1);
+            let (column, op) = (
+                (row.step - 1) / STEPS_PER_COLUMN,
+                (row.step - 1) % STEPS_PER_COLUMN + 1,
+            );
             t.steps[column][r] = Fr::from(op as u64);
         }
         if let Some(tail) = plan.params.tails.iter().position(|v| *v as usize == row.valid) {

@@ -97,7 +97,11 @@ pub(crate) fn to_integer(value: &Fr) -> Option<u64> {
 fn row_entries(params: &CircuitParams, fixed: &FixedTables, columns: &[Vec<Fr>], r: usize) -> Vec<(Fr, Fr)> {
     let (q, na) = (params.limb_split as usize, params.clamp_limbs as usize);
     let bits = params.limb_bits();
-    let tag = if params.ranges.len() > 1 { fixed.tag[r] } else { Fr::ONE };
+    let tag = if params.ranges.len() > 1 {
+        fixed.tag[r]
+    } else {
+        Fr::ONE
+    };
     let mut entries = Vec::with_capacity(params.num_lanes() * params.lookups_per_lane());
     for lane in 0..params.num_lanes() {
         let cells = &columns[lane * params.cells_per_lane()..];
@@ -140,9 +144,17 @@ fn multiplicities(columns: &mut PhaseOne, plan: &Plan, fixed: &FixedTables) {
     let mut counts = vec![0u64; params.table_rows()];
     for r in 0..plan.active_rows() {
         for (value, tag) in row_entries(params, fixed, columns, r) {
-            let (Some(v), Some(t)) = (to_integer(&value), to_integer(&tag)) else { continue };
-            let (Ok(v), Ok(t)) = (usize::try_from(v), usize::try_from(t)) else { continue };
-            let size = if t == 0 { limb_rows } else { params.ranges[t - 1] as usize + 1 };
+            let (Some(v), Some(t)) = (to_integer(&value), to_integer(&tag)) else {
+                continue;
+            };
+            let (Ok(v), Ok(t)) = (usize::try_from(v), usize::try_from(t)) else {
+                continue;
+            };
+            let size = if t == 0 {
+                limb_rows
+            } else {
+                params.ranges[t - 1] as usize + 1
+            };
             if v < size {
                 counts[first[t] + v] += 1;
             }
@@ -160,17 +172,20 @@ pub(crate) fn phase_two(plan: &Plan, fixed: &FixedTables, one: &[Vec<Fr>], drawn
     let rows = plan.active_rows();
     let width = params.num_lanes() * params.lookups_per_lane() + 1;
     let mut inverses = vec![Fr::ZERO; rows * width];
-    inverses.par_chunks_mut(width * 256).enumerate().for_each(|(chunk, part)| {
-        for (i, row) in part.chunks_mut(width).enumerate() {
-            let r = chunk * 256 + i;
-            let entries = row_entries(params, fixed, one, r);
-            for (cell, (value, tag)) in row.iter_mut().zip(entries) {
-                *cell = drawn.beta + value + drawn.theta * tag;
+    inverses
+        .par_chunks_mut(width * 256)
+        .enumerate()
+        .for_each(|(chunk, part)| {
+            for (i, row) in part.chunks_mut(width).enumerate() {
+                let r = chunk * 256 + i;
+                let entries = row_entries(params, fixed, one, r);
+                for (cell, (value, tag)) in row.iter_mut().zip(entries) {
+                    *cell = drawn.beta + value + drawn.theta * tag;
+                }
+                row[width - 1] = drawn.beta + fixed.table_value[r] + drawn.theta * fixed.table_tag[r];
             }
-            row[width - 1] = drawn.beta + fixed.table_value[r] + drawn.theta * fixed.table_tag[r];
-        }
-        invert_all(part);
-    });
+            invert_all(part);
+        });
     let mut two = PhaseTwo {
         helpers: vec![vec![Fr::ZERO; rows + 1]; params.num_helpers()],
         sum: vec![Fr::ZERO; rows + 1],
@@ -181,13 +196,21 @@ pub(crate) fn phase_two(plan: &Plan, fixed: &FixedTables, one: &[Vec<Fr>], drawn
         let (in_sum, in_helpers) = row[..width - 1].split_at(EXPRESSIONS_IN_SUM);
         let mut next = two.sum[r] - multiplicity[r] * row[width - 1];
         next += in_sum.iter().sum::<Fr>();
-        for (helper, part) in two.helpers.iter_mut().zip(in_helpers.chunks(EXPRESSIONS_PER_HELPER)) {
+        for (helper, part) in two
+            .helpers
+            .iter_mut()
+            .zip(in_helpers.chunks(EXPRESSIONS_PER_HELPER))
+        {
             helper[r] = part.iter().sum();
             next += helper[r];
         }
         two.sum[r + 1] = next;
     }
-    let values: Vec<Vec<Fr>> = plan.identities.iter().map(|i| overhang(plan, fixed, one, drawn.alpha, i)).collect();
+    let values: Vec<Vec<Fr>> = plan
+        .identities
+        .iter()
+        .map(|i| overhang(plan, fixed, one, drawn.alpha, i))
+        .collect();
     for &(row, identity, exponent) in &plan.program.overhang {
         two.overhang[row] = values[identity][exponent];
     }
@@ -201,7 +224,9 @@ fn combine(coefs: &[(usize, i64)], powers: &[Fr]) -> Fr {
 
 /// `1, base, base^2, ..., base^last`.
 fn powers_of(base: Fr, last: usize) -> Vec<Fr> {
-    std::iter::successors(Some(Fr::ONE), |p| Some(p * base)).take(last + 1).collect()
+    std::iter::successors(Some(Fr::ONE), |p| Some(p * base))
+        .take(last + 1)
+        .collect()
 }
 
 /// Centered values of a plane, row-major, read from the tape.
@@ -243,9 +268,13 @@ fn overhang(plan: &Plan, fixed: &FixedTables, one: &[Vec<Fr>], alpha: Fr, identi
             }
         }
     };
-    let dense = identity.dense.iter().map(|t| (t.exponent, t.source, combine(&t.coefs, &powers)));
+    let dense = identity
+        .dense
+        .iter()
+        .map(|t| (t.exponent, t.source, combine(&t.coefs, &powers)));
     let single = identity.powers.iter().flat_map(|run| {
-        let term = |&(p, source, coef): &(usize, Source, i64)| (run.exponent, source, powers[p] * field(coef));
+        let term =
+            |&(p, source, coef): &(usize, Source, i64)| (run.exponent, source, powers[p] * field(coef));
         run.terms.iter().map(term).collect::<Vec<_>>()
     });
     let mut cached: Option<(Source, Vec<Fr>)> = None;
@@ -258,7 +287,9 @@ fn overhang(plan: &Plan, fixed: &FixedTables, one: &[Vec<Fr>], alpha: Fr, identi
         }
     }
     for run in &identity.factored {
-        let Some(&(_, first)) = run.terms.first() else { continue };
+        let Some(&(_, first)) = run.terms.first() else {
+            continue;
+        };
         let mut sum: Vec<Fr> = Vec::new();
         for &(p, source) in &run.terms {
             let values = plane_values(plan, fixed, one, source);
@@ -282,13 +313,23 @@ pub(crate) fn phase_three(
     v: Fr,
 ) -> PhaseThree {
     let (value, accumulator) = evaluations(plan, fixed, one, alpha, v);
-    let mut three = PhaseThree { value, accumulator, ..PhaseThree::default() };
+    let mut three = PhaseThree {
+        value,
+        accumulator,
+        ..PhaseThree::default()
+    };
     glue(plan, fixed, two, alpha, v, &mut three);
     three
 }
 
 /// `m acc` of a lane, or the combined differences of a max row.
-fn lane_accumulator(params: &CircuitParams, fixed: &FixedTables, cells: &[Vec<Fr>], r: usize, alpha: Fr) -> Fr {
+fn lane_accumulator(
+    params: &CircuitParams,
+    fixed: &FixedTables,
+    cells: &[Vec<Fr>],
+    r: usize,
+    alpha: Fr,
+) -> Fr {
     let (q, na) = (params.limb_split as usize, params.clamp_limbs as usize);
     let bits = params.limb_bits();
     let (y, a) = (cells[0][r], sum_limbs(&cells[1..], na, bits, r));
@@ -311,16 +352,14 @@ fn lane_accumulator(params: &CircuitParams, fixed: &FixedTables, cells: &[Vec<Fr
     d * y + excess + r1 * unit + r0 - fixed.b[r]
 }
 
-fn evaluations(
-    plan: &Plan,
-    fixed: &FixedTables,
-    one: &[Vec<Fr>],
-    alpha: Fr,
-    v: Fr,
-) -> (Vec<Fr>, Vec<Fr>) {
+fn evaluations(plan: &Plan, fixed: &FixedTables, one: &[Vec<Fr>], alpha: Fr, v: Fr) -> (Vec<Fr>, Vec<Fr>) {
     let params = &plan.params;
     let (rows, lanes) = (plan.active_rows(), params.num_lanes());
-    let steps: Vec<Fr> = params.steps.iter().map(|e| v.pow_vartime([u64::from(*e)])).collect();
+    let steps: Vec<Fr> = params
+        .steps
+        .iter()
+        .map(|e| v.pow_vartime([u64::from(*e)]))
+        .collect();
     let (mut values, mut accumulators) = (vec![Fr::ZERO; rows + 1], vec![Fr::ZERO; rows + 1]);
     for r in 0..rows {
         let (step, valid) = plan.rows.get(r).map_or((0, lanes), |row| (row.step, row.valid));

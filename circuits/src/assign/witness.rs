@@ -88,7 +88,14 @@ impl Witness {
         let mut homes: Vec<Vec<Cells>> = vec![Vec::new(); plan.lowered.homes.len()];
         for (h, tensor) in inputs.iter().enumerate() {
             let lo = plan.lowered.homes[h].lo;
-            homes[h] = tensor.data().iter().map(|v| Cells { y: i64::from(v - lo), ..Cells::default() }).collect();
+            homes[h] = tensor
+                .data()
+                .iter()
+                .map(|v| Cells {
+                    y: i64::from(v - lo),
+                    ..Cells::default()
+                })
+                .collect();
             touch_all(fault, h, 1, &mut homes[h]);
         }
         for (s, step) in plan.lowered.steps.iter().enumerate() {
@@ -133,7 +140,10 @@ fn touch_all(fault: &mut dyn Fault, home: usize, divisor: i64, cells: &mut [Cell
 
 fn check_inputs(graph: &Graph, inputs: &[Tensor]) -> Result<(), WitnessError> {
     if inputs.len() != graph.inputs.len() {
-        return Err(WitnessError::Inputs { expected: graph.inputs.len(), actual: inputs.len() });
+        return Err(WitnessError::Inputs {
+            expected: graph.inputs.len(),
+            actual: inputs.len(),
+        });
     }
     for (port, tensor) in graph.inputs.iter().zip(inputs) {
         let info = graph.tensor(port.tensor);
@@ -174,33 +184,61 @@ fn operand_values(plan: &Plan, step: usize, input: usize, homes: &[Vec<Cells>]) 
 }
 
 /// Quotient, remainder and clamp of every output of a requantized operator.
-fn requantized(graph: &Graph, plan: &Plan, step: usize, node: usize, homes: &[Vec<Cells>]) -> Result<Vec<Cells>, OpError> {
-    let inputs: Vec<Vec<i32>> =
-        (0..plan.lowered.steps[step].inputs.len()).map(|i| operand_values(plan, step, i, homes)).collect();
+fn requantized(
+    graph: &Graph,
+    plan: &Plan,
+    step: usize,
+    node: usize,
+    homes: &[Vec<Cells>],
+) -> Result<Vec<Cells>, OpError> {
+    let inputs: Vec<Vec<i32>> = (0..plan.lowered.steps[step].inputs.len())
+        .map(|i| operand_values(plan, step, i, homes))
+        .collect();
     let inputs: Vec<&[i32]> = inputs.iter().map(Vec::as_slice).collect();
     let home = plan.lowered.steps[step].output;
     let numerators = numerators(&graph.nodes[node].op, &inputs)?;
     let divisors = divisors(graph, plan, home);
-    let (lo, range) = (i64::from(plan.lowered.homes[home].lo), i64::from(plan.lowered.homes[home].range));
-    Ok(numerators.iter().zip(divisors).map(|(n, d)| split(*n, d, lo, range)).collect())
+    let (lo, range) = (
+        i64::from(plan.lowered.homes[home].lo),
+        i64::from(plan.lowered.homes[home].range),
+    );
+    Ok(numerators
+        .iter()
+        .zip(divisors)
+        .map(|(n, d)| split(*n, d, lo, range))
+        .collect())
 }
 
 /// `m acc + B` of every output, in the operator's order.
 fn numerators(op: &Op, inputs: &[&[i32]]) -> Result<Vec<i64>, OpError> {
     let scaled = |acc: Vec<i64>, requantize: &Requantize, channel: &dyn Fn(usize) -> usize| {
         let affine = |i: usize| requantize.channels[channel(i)].affine;
-        acc.iter().enumerate().map(|(i, acc)| affine(i).m * acc + affine(i).b).collect()
+        acc.iter()
+            .enumerate()
+            .map(|(i, acc)| affine(i).m * acc + affine(i).b)
+            .collect()
     };
     match op {
         Op::Conv2d(conv) => {
             let plane = conv.window.output.0 * conv.window.output.1;
-            Ok(scaled(conv.accumulators(inputs[0])?, &conv.requantize, &|i| i / plane))
+            Ok(scaled(conv.accumulators(inputs[0])?, &conv.requantize, &|i| {
+                i / plane
+            }))
         }
-        Op::Dense(dense) => Ok(scaled(dense.accumulators(inputs[0])?, &dense.requantize, &|i| i % dense.n)),
+        Op::Dense(dense) => Ok(scaled(dense.accumulators(inputs[0])?, &dense.requantize, &|i| {
+            i % dense.n
+        })),
         Op::AvgPool(pool) => Ok(scaled(pool.accumulators(inputs[0])?, &pool.requantize, &|_| 0)),
         Op::Add(add) => {
             let at = |i: usize, (m, z): (i64, i32), x: &[i32]| m * i64::from(x[i] - z);
-            let sum = |i| add.terms.iter().zip(inputs).map(|(t, x)| at(i, *t, x)).sum::<i64>() + add.b;
+            let sum = |i| {
+                add.terms
+                    .iter()
+                    .zip(inputs)
+                    .map(|(t, x)| at(i, *t, x))
+                    .sum::<i64>()
+                    + add.b
+            };
             Ok((0..inputs[0].len()).map(sum).collect())
         }
         Op::MaxPool(_) | Op::View(_) => Ok(Vec::new()),
@@ -213,17 +251,27 @@ pub(crate) fn split(numerator: i64, d: i64, lo: i64, range: i64) -> Cells {
     let r = numerator.rem_euclid(d);
     let y = t.clamp(0, range);
     let low = (1i64 << DIVISOR_SHIFT) - 1;
-    Cells { y, a: (t - y).abs(), r1: r >> DIVISOR_SHIFT, r0: r & low }
+    Cells {
+        y,
+        a: (t - y).abs(),
+        r1: r >> DIVISOR_SHIFT,
+        r0: r & low,
+    }
 }
 
 /// Maximum and differences of every output of a three-tap stage.
 fn maxima(plan: &Plan, step: usize, homes: &[Vec<Cells>]) -> Vec<Cells> {
     let step = &plan.lowered.steps[step];
-    let Kind::Max(_, max) = &step.kind else { return Vec::new() };
+    let Kind::Max(_, max) = &step.kind else {
+        return Vec::new();
+    };
     let operand = &step.inputs[0];
     let input = &plan.lowered.homes[operand.home];
     let output = &plan.lowered.homes[step.output];
-    let (h_in, w_in) = (input.geometry.height.cast_signed(), input.geometry.width.cast_signed());
+    let (h_in, w_in) = (
+        input.geometry.height.cast_signed(),
+        input.geometry.width.cast_signed(),
+    );
     let (h_out, w_out) = (output.geometry.height, output.geometry.width);
     let mut made = vec![Cells::default(); output.index.len()];
     for c in 0..max.channels {
@@ -241,7 +289,12 @@ fn maxima(plan: &Plan, step: usize, homes: &[Vec<Cells>]) -> Vec<Cells> {
                 let taps = max.taps.map(tap);
                 let y = taps.iter().copied().max().unwrap_or(0);
                 let at = output.index[(c * h_out + i) * w_out + j] as usize;
-                made[at] = Cells { y, a: y - taps[0], r1: y - taps[1], r0: y - taps[2] };
+                made[at] = Cells {
+                    y,
+                    a: y - taps[0],
+                    r1: y - taps[1],
+                    r0: y - taps[2],
+                };
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::params::CircuitParams;
 use halo2_proofs::halo2curves::bn256::Fr;
 use halo2_proofs::plonk::{
-    Advice, Challenge, Column, ConstraintSystem, Expression, FirstPhase, Fixed, Instance, SecondPhase, ThirdPhase,
+    Advice, Challenge, Column, ConstraintSystem, Expression, FirstPhase, Fixed, Instance, SecondPhase,
 };
 
 /// Small cells of one lane.
@@ -49,7 +49,7 @@ pub(crate) struct Challenges {
     pub beta: Challenge,
     /// Combines value and tag of a lookup (after phase 1).
     pub theta: Challenge,
-    /// Evaluation point of the planes (after phase 2).
+    /// Evaluation point of the planes (after the overhang's commitment).
     pub v: Challenge,
 }
 
@@ -106,11 +106,14 @@ impl Columns {
         let alpha = meta.challenge_usable_after(FirstPhase);
         let beta = meta.challenge_usable_after(FirstPhase);
         let theta = meta.challenge_usable_after(FirstPhase);
-        let helpers = (0..params.num_helpers()).map(|_| meta.advice_column_in(SecondPhase)).collect();
-        let sum = meta.advice_column_in(SecondPhase);
+        // The overhang is the first column of the second phase: v is drawn right after its commitment.
         let overhang = meta.advice_column_in(SecondPhase);
+        let helpers = (0..params.num_helpers())
+            .map(|_| meta.advice_column_in(SecondPhase))
+            .collect();
+        let sum = meta.advice_column_in(SecondPhase);
         let v = meta.challenge_usable_after(SecondPhase);
-        let [value, accumulator, k, x, g] = std::array::from_fn(|_| meta.advice_column_in(ThirdPhase));
+        let [value, accumulator, k, x, g] = std::array::from_fn(|_| meta.advice_column_in(SecondPhase));
         for column in [value, accumulator, x] {
             meta.enable_equality(column);
         }
@@ -119,7 +122,8 @@ impl Columns {
             tag: meta.fixed_column(),
             slope: meta.fixed_column(),
         });
-        let mut fixed = |count: usize| -> Vec<Column<Fixed>> { (0..count).map(|_| meta.fixed_column()).collect() };
+        let mut fixed =
+            |count: usize| -> Vec<Column<Fixed>> { (0..count).map(|_| meta.fixed_column()).collect() };
         Self {
             lanes,
             multiplicity,
@@ -148,7 +152,12 @@ impl Columns {
             steps: fixed(params.num_step_columns()),
             weights: fixed(params.num_weight_lanes()),
             instance: meta.instance_column(),
-            challenges: Challenges { alpha, beta, theta, v },
+            challenges: Challenges {
+                alpha,
+                beta,
+                theta,
+                v,
+            },
         }
     }
 }
@@ -189,7 +198,10 @@ impl LaneCells {
 impl Columns {
     /// The lanes of the current row.
     pub fn cells(&self, params: &CircuitParams) -> Vec<LaneCells> {
-        self.lanes.iter().map(|lane| LaneCells::query(lane, params.limb_bits())).collect()
+        self.lanes
+            .iter()
+            .map(|lane| LaneCells::query(lane, params.limb_bits()))
+            .collect()
     }
 
     /// 1 where the lane holds a value of the row: `active - sum of the tails that end at or before the lane`.

@@ -62,7 +62,10 @@ pub(crate) fn configure(meta: &mut ConstraintSystem<Fr>, params: &CircuitParams,
             + (is_g(g_step::SHIFT) + is_g(g_step::SHIFT_OVERHANG)) * v;
         [
             // active K = k_step K_prev + sum_l w_l alpha^l
-            ("weights", active.clone() * k.clone() - k_factor * k_prev - weights),
+            (
+                "weights",
+                active.clone() * k.clone() - k_factor * k_prev - weights,
+            ),
             // active G = g_step G_prev + [Z] + coef K X
             (
                 "identity",

@@ -58,12 +58,23 @@ pub(crate) fn configure(meta: &mut ConstraintSystem<Fr>, params: &CircuitParams,
             values = values * v.clone() + mask.clone() * (cells.y - zero.clone());
             accumulators = accumulators * v.clone() + mask * p;
         }
-        let running = |cur: Expression<Fr>, prev: Expression<Fr>, sum| active.clone() * cur - step.clone() * prev - sum;
+        let running =
+            |cur: Expression<Fr>, prev: Expression<Fr>, sum| active.clone() * cur - step.clone() * prev - sum;
         [
             // active H = step H_prev + sum_l mask_l (y_l - z) v^(L-1-l)
-            ("value", running(columns.value.cur(), columns.value.prev(), values)),
+            (
+                "value",
+                running(columns.value.cur(), columns.value.prev(), values),
+            ),
             // active E = step E_prev + sum_l mask_l P_l v^(L-1-l)
-            ("accumulator", running(columns.accumulator.cur(), columns.accumulator.prev(), accumulators)),
+            (
+                "accumulator",
+                running(
+                    columns.accumulator.cur(),
+                    columns.accumulator.prev(),
+                    accumulators,
+                ),
+            ),
         ]
     });
 }

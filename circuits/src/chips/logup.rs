@@ -40,26 +40,51 @@ fn lane_lookups(params: &CircuitParams, columns: &Columns, l: usize, cells: Lane
         None => constant(1),
     };
     let bits = params.limb_bits();
-    let limb = |name: &str, i: usize, value| Lookup { name: format!("{name} {l}.{i}"), value, tag: constant(0) };
-    let mut found = vec![Lookup { name: format!("y {l}"), value: cells.y, tag }];
+    let limb = |name: &str, i: usize, value| Lookup {
+        name: format!("{name} {l}.{i}"),
+        value,
+        tag: constant(0),
+    };
+    let mut found = vec![Lookup {
+        name: format!("y {l}"),
+        value: cells.y,
+        tag,
+    }];
     // d1 - 1 - r1 - sum_(i > 0) gap_i 2^(bits i)
     let mut low = columns.d1_minus_1.cur() - cells.r1;
     for (i, gap) in (1u32..).zip(&cells.gap_limbs) {
         low = low - gap.clone() * Fr::from(1u64 << (bits * i));
     }
-    let groups = [("a", cells.a_limbs), ("r1", cells.r1_limbs), ("r0", cells.r0_limbs)];
+    let groups = [
+        ("a", cells.a_limbs),
+        ("r1", cells.r1_limbs),
+        ("r0", cells.r0_limbs),
+    ];
     for (name, limbs) in groups {
-        found.extend(limbs.into_iter().enumerate().map(|(i, value)| limb(name, i, value)));
+        found.extend(
+            limbs
+                .into_iter()
+                .enumerate()
+                .map(|(i, value)| limb(name, i, value)),
+        );
     }
     found.push(limb("gap", 0, low));
-    found.extend(cells.gap_limbs.into_iter().enumerate().map(|(i, value)| limb("gap", i + 1, value)));
+    found.extend(
+        cells
+            .gap_limbs
+            .into_iter()
+            .enumerate()
+            .map(|(i, value)| limb("gap", i + 1, value)),
+    );
     found
 }
 
 /// All looked-up expressions, lane by lane.
 pub(crate) fn lookups(params: &CircuitParams, columns: &Columns) -> Vec<Lookup> {
     let lanes = columns.cells(params).into_iter().enumerate();
-    lanes.flat_map(|(l, cells)| lane_lookups(params, columns, l, cells)).collect()
+    lanes
+        .flat_map(|(l, cells)| lane_lookups(params, columns, l, cells))
+        .collect()
 }
 
 /// `prod_i e_i` and `sum_i prod_(j != i) e_j`.
@@ -95,7 +120,11 @@ pub(crate) fn configure(
         let active = columns.active.cur();
         let mut constraints = Vec::new();
         let mut total = constant(0);
-        for (i, (part, column)) in in_helpers.chunks(EXPRESSIONS_PER_HELPER).zip(&columns.helpers).enumerate() {
+        for (i, (part, column)) in in_helpers
+            .chunks(EXPRESSIONS_PER_HELPER)
+            .zip(&columns.helpers)
+            .enumerate()
+        {
             let h = column.cur();
             let (product, sum) = fractions(part);
             total = total + h.clone();

@@ -28,7 +28,9 @@ fn range(params: &CircuitParams, columns: &Columns) -> Expression<Fr> {
 
 /// 1 in rows that are not max rows.
 fn not_max(columns: &Columns) -> Expression<Fr> {
-    columns.max.map_or_else(|| super::constant(1), |q| super::constant(1) - q.cur())
+    columns
+        .max
+        .map_or_else(|| super::constant(1), |q| super::constant(1) - q.cur())
 }
 
 /// The clamp of every lane.
@@ -38,7 +40,11 @@ pub(crate) fn configure(meta: &mut ConstraintSystem<Fr>, params: &CircuitParams,
         let range = range(params, columns);
         let clamps = columns.cells(params).into_iter().enumerate().map(|(l, cells)| {
             let (a, y) = (cells.a, cells.y);
-            let on = if columns.max.is_some() { active.clone() * not_max(columns) } else { active.clone() };
+            let on = if columns.max.is_some() {
+                active.clone() * not_max(columns)
+            } else {
+                active.clone()
+            };
             // active (1 - q_max) a y (R - y) = 0
             (format!("clamp {l}"), on * a * y.clone() * (range.clone() - y))
         });

@@ -156,7 +156,9 @@ fn glue_rows(graph: &Graph, lowered: &Lowered, weight_lanes: usize) -> usize {
                     taps * runs + c.c_out * q
                 }
                 Op::Dense(d) => d.k * q * (d.n * q).div_ceil(weight_lanes) + d.n * q,
-                Op::AvgPool(p) => 2 * p.channels * phases(s.inputs[0].home) + p.window.kernel.0 * p.window.kernel.1,
+                Op::AvgPool(p) => {
+                    2 * p.channels * phases(s.inputs[0].home) + p.window.kernel.0 * p.window.kernel.1
+                }
                 Op::Add(_) => 3 * lowered.homes[s.output].geometry.channels * q,
                 Op::MaxPool(_) | Op::View(_) => 0,
             },
@@ -236,5 +238,11 @@ fn push(
         Optimize::Memory => columns * count(1 << k) + count(1 << k) * 8.0,
         Optimize::Balanced => time * (size / 3000.0).max(1.0),
     };
-    found.push(Candidate { k, lanes, limb_split, weight_lanes, score });
+    found.push(Candidate {
+        k,
+        lanes,
+        limb_split,
+        weight_lanes,
+        score,
+    });
 }

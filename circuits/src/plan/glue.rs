@@ -71,7 +71,12 @@ struct Stage {
 
 impl Stage {
     fn push(&mut self, k_step: KStep, coef: i64, source: Option<Source>) -> usize {
-        self.rows.push(GlueRow { k_step, g_step: GStep::Carry, coef, source });
+        self.rows.push(GlueRow {
+            k_step,
+            g_step: GStep::Carry,
+            coef,
+            source,
+        });
         self.rows.len() - 1
     }
 
@@ -80,8 +85,16 @@ impl Stage {
         let chunks = span.div_ceil(weight_lanes);
         let first = self.rows.len();
         for chunk in (0..chunks).rev() {
-            let k_step = if chunk + 1 == chunks { KStep::Start } else { KStep::Chunk };
-            let (coef, source) = if chunk == 0 { (1, Some(term.source)) } else { (0, None) };
+            let k_step = if chunk + 1 == chunks {
+                KStep::Start
+            } else {
+                KStep::Chunk
+            };
+            let (coef, source) = if chunk == 0 {
+                (1, Some(term.source))
+            } else {
+                (0, None)
+            };
             self.push(k_step, coef, source);
         }
         for &(power, w) in &term.coefs {
@@ -150,7 +163,12 @@ impl Program {
         for run in &identity.factored {
             stages.entry(0).or_default().factored(run);
         }
-        let idle = |k_step, g_step| GlueRow { k_step, g_step, coef: 0, source: None };
+        let idle = |k_step, g_step| GlueRow {
+            k_step,
+            g_step,
+            coef: 0,
+            source: None,
+        };
         self.rows.push(idle(KStep::Start, GStep::Reset));
         let mut overhang = identity.overhang.iter().rev().copied().peekable();
         for exponent in (0..=identity.degree).rev() {
@@ -164,7 +182,8 @@ impl Program {
                 Some(mut stage) if !stage.rows.is_empty() => {
                     stage.rows[0].g_step = step;
                     self.rows.extend(stage.rows);
-                    self.weights.extend(stage.weights.into_iter().map(|(r, l, w)| (first + r, l, w)));
+                    self.weights
+                        .extend(stage.weights.into_iter().map(|(r, l, w)| (first + r, l, w)));
                 }
                 _ => self.rows.push(idle(KStep::Start, step)),
             }

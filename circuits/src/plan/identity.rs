@@ -85,7 +85,11 @@ pub(crate) struct Size {
 
 impl Size {
     pub fn of(plane: &Plane, lanes: usize) -> Self {
-        Self { height: plane.height, width: plane.width, chunks: plane.chunks(lanes) }
+        Self {
+            height: plane.height,
+            width: plane.width,
+            chunks: plane.chunks(lanes),
+        }
     }
 
     fn exponent(self, i: usize, j: usize, at: Point) -> usize {
@@ -116,8 +120,17 @@ pub(crate) struct Builder {
 impl Builder {
     /// `pairs`: every combination of output size, input size and tap that occurs.
     pub fn new(at: Point, pairs: &[(Size, Size, Tap)]) -> Self {
-        let lowest = pairs.iter().map(|(o, i, t)| relative(at, *o, *i, *t)).min().unwrap_or(0);
-        Self { at, shift: (-lowest).max(0), window: Vec::new(), reached: Vec::new() }
+        let lowest = pairs
+            .iter()
+            .map(|(o, i, t)| relative(at, *o, *i, *t))
+            .min()
+            .unwrap_or(0);
+        Self {
+            at,
+            shift: (-lowest).max(0),
+            window: Vec::new(),
+            reached: Vec::new(),
+        }
     }
 
     /// Power of v that multiplies the output's evaluation.
@@ -148,10 +161,8 @@ impl Builder {
         for i in 0..input.height {
             for j in 0..input.width {
                 let (oi, oj) = (i.cast_signed() - tap.di, j.cast_signed() - tap.dj);
-                let hit = oi >= 0
-                    && oj >= 0
-                    && oi < output.height.cast_signed()
-                    && oj < output.width.cast_signed();
+                let hit =
+                    oi >= 0 && oj >= 0 && oi < output.height.cast_signed() && oj < output.width.cast_signed();
                 if hit {
                     inside += 1;
                 } else {
@@ -171,7 +182,12 @@ impl Builder {
         if collides {
             return Err(Collision);
         }
-        Ok(self.reached.iter().enumerate().filter_map(|(e, r)| r.then_some(e)).collect())
+        Ok(self
+            .reached
+            .iter()
+            .enumerate()
+            .filter_map(|(e, r)| r.then_some(e))
+            .collect())
     }
 }
 
@@ -202,15 +218,21 @@ pub(crate) fn group(
         let dense_rows: usize = by_source.values().map(|c| span(c).div_ceil(weight_lanes)).sum();
         let most = by_source.values().map(|c| span(c)).max().unwrap_or(0);
         let single = by_source.values().map(Vec::len).sum::<usize>();
-        let mut terms: Vec<(usize, Source, i64)> =
-            by_source.iter().flat_map(|(s, c)| c.iter().map(|&(p, w)| (p, *s, w))).collect();
+        let mut terms: Vec<(usize, Source, i64)> = by_source
+            .iter()
+            .flat_map(|(s, c)| c.iter().map(|&(p, w)| (p, *s, w)))
+            .collect();
         terms.sort_by_key(|t| t.0);
         let distinct = terms.windows(2).all(|w| w[0].0 < w[1].0);
         if distinct && single > 0 && most < dense_rows {
             identity.powers.push(PowerRun { exponent, terms });
         } else {
             for (source, coefs) in by_source {
-                identity.dense.push(DenseTerm { exponent, source, coefs });
+                identity.dense.push(DenseTerm {
+                    exponent,
+                    source,
+                    coefs,
+                });
             }
         }
     }

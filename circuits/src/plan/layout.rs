@@ -92,7 +92,10 @@ impl Geometry {
     #[must_use]
     pub fn plane_size(&self, phase: (usize, usize)) -> (usize, usize) {
         let size = |n: usize, p: usize, f: usize| if n > p { (n - p).div_ceil(f) } else { 0 };
-        (size(self.height, phase.0, self.phases.0), size(self.width, phase.1, self.phases.1))
+        (
+            size(self.height, phase.0, self.phases.0),
+            size(self.width, phase.1, self.phases.1),
+        )
     }
 
     /// The planes, with `index` taken from `logical(c, h, w)` and `first_row` still 0.
@@ -108,7 +111,12 @@ impl Geometry {
                         index.extend((0..width).map(|j| logical(c, i * f_h + p_h, j * f_w + p_w)));
                     }
                     let height = if width == 0 { 0 } else { height };
-                    planes.push(Plane { first_row: 0, height, width, index });
+                    planes.push(Plane {
+                        first_row: 0,
+                        height,
+                        width,
+                        index,
+                    });
                 }
             }
         }

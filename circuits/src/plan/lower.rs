@@ -95,12 +95,21 @@ impl Step {
 
 /// Number of values that geometry and index describe.
 fn natural(channels: usize, height: usize, width: usize) -> Geometry {
-    Geometry { channels, height, width, phases: (1, 1) }
+    Geometry {
+        channels,
+        height,
+        width,
+        phases: (1, 1),
+    }
 }
 
 /// Builds homes and steps with natural geometry; phases are solved afterwards.
 pub(crate) fn lower(graph: &Graph) -> Result<Lowered, PlanError> {
-    let mut low = Lowered { homes: Vec::new(), steps: Vec::new(), of_tensor: vec![None; graph.tensors.len()] };
+    let mut low = Lowered {
+        homes: Vec::new(),
+        steps: Vec::new(),
+        of_tensor: vec![None; graph.tensors.len()],
+    };
     for port in &graph.inputs {
         let home = low.homes.len();
         low.homes.push(input_home(graph, port.tensor)?);
@@ -110,18 +119,30 @@ pub(crate) fn lower(graph: &Graph) -> Result<Lowered, PlanError> {
         let inputs = node
             .inputs
             .iter()
-            .map(|t| low.of_tensor[t.0].clone().ok_or_else(|| PlanError::unknown_tensor(graph, *t)))
+            .map(|t| {
+                low.of_tensor[t.0]
+                    .clone()
+                    .ok_or_else(|| PlanError::unknown_tensor(graph, *t))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         match &node.op {
             Op::View(view) => {
-                let operand = compose(&inputs[0], view.source.as_deref(), graph.tensor(node.output).shape.len())?;
+                let operand = compose(
+                    &inputs[0],
+                    view.source.as_deref(),
+                    graph.tensor(node.output).shape.len(),
+                )?;
                 low.of_tensor[node.output.0] = Some(operand);
             }
             Op::MaxPool(pool) => lower_max_pool(&mut low, graph, n, pool, inputs.into_iter().next())?,
             op => {
                 let home = low.homes.len();
                 low.homes.push(output_home(graph, n, op, &low, &inputs)?);
-                low.steps.push(Step { kind: Kind::Node(n), inputs, output: home });
+                low.steps.push(Step {
+                    kind: Kind::Node(n),
+                    inputs,
+                    output: home,
+                });
                 low.of_tensor[node.output.0] = Some(Operand { home, position: None });
             }
         }
@@ -133,7 +154,9 @@ pub(crate) fn lower(graph: &Graph) -> Result<Lowered, PlanError> {
 
 /// The operand seen through one more view.
 fn compose(inner: &Operand, source: Option<&[u32]>, len: usize) -> Result<Operand, PlanError> {
-    let Some(source) = source else { return Ok(inner.clone()) };
+    let Some(source) = source else {
+        return Ok(inner.clone());
+    };
     let mut inverse = vec![0u32; len];
     for (to, &from) in source.iter().enumerate() {
         inverse[from as usize] = index_u32(to)?;
@@ -143,17 +166,26 @@ fn compose(inner: &Operand, source: Option<&[u32]>, len: usize) -> Result<Operan
         Some(p) => p.iter().map(|&i| inverse[i as usize]).collect(),
     };
     let identity = position.iter().enumerate().all(|(i, &p)| i == p as usize);
-    Ok(Operand { home: inner.home, position: if identity { None } else { Some(position) } })
+    Ok(Operand {
+        home: inner.home,
+        position: if identity { None } else { Some(position) },
+    })
 }
 
 /// A tensor index as it is stored.
 pub(crate) fn index_u32(i: usize) -> Result<u32, PlanError> {
-    u32::try_from(i).map_err(|_| PlanError::TooLarge { what: "tensor index", size: i, limit: u32::MAX as usize })
+    u32::try_from(i).map_err(|_| PlanError::TooLarge {
+        what: "tensor index",
+        size: i,
+        limit: u32::MAX as usize,
+    })
 }
 
 fn home(graph: &Graph, id: TensorId, lo: i32, hi: i32, geometry: Geometry) -> Result<Home, PlanError> {
     let info = graph.tensor(id);
-    let index = (0..info.shape.len()).map(index_u32).collect::<Result<Vec<_>, _>>()?;
+    let index = (0..info.shape.len())
+        .map(index_u32)
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(Home {
         name: info.name.clone(),
         id: Some(id),
@@ -169,7 +201,13 @@ fn home(graph: &Graph, id: TensorId, lo: i32, hi: i32, geometry: Geometry) -> Re
 fn input_home(graph: &Graph, id: TensorId) -> Result<Home, PlanError> {
     let info = graph.tensor(id);
     let dtype: DType = info.dtype;
-    let mut input = home(graph, id, dtype.min(), dtype.max(), natural(1, 1, info.shape.len()))?;
+    let mut input = home(
+        graph,
+        id,
+        dtype.min(),
+        dtype.max(),
+        natural(1, 1, info.shape.len()),
+    )?;
     input.flat = true;
     Ok(input)
 }
@@ -186,14 +224,32 @@ fn output_home(
     match op {
         Op::Conv2d(conv) => {
             let (h, w) = conv.window.output;
-            home(graph, id, conv.requantize.lo, conv.requantize.hi, natural(conv.c_out, h, w))
+            home(
+                graph,
+                id,
+                conv.requantize.lo,
+                conv.requantize.hi,
+                natural(conv.c_out, h, w),
+            )
         }
         Op::AvgPool(pool) => {
             let (h, w) = pool.window.output;
-            home(graph, id, pool.requantize.lo, pool.requantize.hi, natural(pool.channels, h, w))
+            home(
+                graph,
+                id,
+                pool.requantize.lo,
+                pool.requantize.hi,
+                natural(pool.channels, h, w),
+            )
         }
         Op::Dense(dense) => {
-            let mut out = home(graph, id, dense.requantize.lo, dense.requantize.hi, natural(dense.n, 1, dense.rows))?;
+            let mut out = home(
+                graph,
+                id,
+                dense.requantize.lo,
+                dense.requantize.hi,
+                natural(dense.n, 1, dense.rows),
+            )?;
             let at = |o: usize, r: usize| index_u32(r * dense.n + o);
             out.index = (0..dense.n * dense.rows)
                 .map(|s| at(s / dense.rows, s % dense.rows))
@@ -235,9 +291,14 @@ fn lower_max_pool(
     let node = &graph.nodes[n];
     let mut input = input.ok_or_else(|| PlanError::unknown_tensor(graph, node.output))?;
     let window: Window = pool.window;
-    let unsupported = |reason: &'static str| PlanError::Unsupported { node: node.name.clone(), reason };
+    let unsupported = |reason: &'static str| PlanError::Unsupported {
+        node: node.name.clone(),
+        reason,
+    };
     if window.kernel.0 > 9 || window.kernel.1 > 9 {
-        return Err(unsupported("a max pool window of more than 9 positions along one axis"));
+        return Err(unsupported(
+            "a max pool window of more than 9 positions along one axis",
+        ));
     }
     let chain = max_chain(&window);
     let mut size = window.input;
@@ -259,20 +320,35 @@ fn lower_max_pool(
             flat: false,
             ..source
         });
-        let max = Max3 { channels: pool.channels, stride: *stride, taps: taps3 };
-        low.steps.push(Step { kind: Kind::Max(n, max), inputs: vec![input], output: home });
+        let max = Max3 {
+            channels: pool.channels,
+            stride: *stride,
+            taps: taps3,
+        };
+        low.steps.push(Step {
+            kind: Kind::Max(n, max),
+            inputs: vec![input],
+            output: home,
+        });
         input = Operand { home, position: None };
         size = *out;
     }
     if size != window.output {
-        return Err(unsupported("a max pool whose last window leaves the padded input"));
+        return Err(unsupported(
+            "a max pool whose last window leaves the padded input",
+        ));
     }
     low.of_tensor[node.output.0] = Some(input);
     Ok(())
 }
 
 /// One stage of a max pool: taps, stride, padding before, output size.
-type MaxStage = (Vec<(usize, usize)>, (usize, usize), (usize, usize), (usize, usize));
+type MaxStage = (
+    Vec<(usize, usize)>,
+    (usize, usize),
+    (usize, usize),
+    (usize, usize),
+);
 
 /// The chain of three-tap stages of a window; padding belongs to the first stage along each axis.
 fn max_chain(window: &Window) -> Vec<MaxStage> {
@@ -283,7 +359,11 @@ fn max_chain(window: &Window) -> Vec<MaxStage> {
     for (i, (offsets, stride)) in horizontal.iter().enumerate() {
         let last = i + 1 == horizontal.len();
         let pad = if i == 0 { window.pad.1 } else { 0 };
-        let out = if last { window.output.1 } else { (window.output.1 - 1) * window.stride.1 + window.kernel.1 - 2 };
+        let out = if last {
+            window.output.1
+        } else {
+            (window.output.1 - 1) * window.stride.1 + window.kernel.1 - 2
+        };
         size.1 = out;
         let taps = offsets.iter().map(|&o| (0, o * window.dilation.1)).collect();
         chain.push((taps, (1, *stride), (0, pad), size));
@@ -291,7 +371,11 @@ fn max_chain(window: &Window) -> Vec<MaxStage> {
     for (i, (offsets, stride)) in vertical.iter().enumerate() {
         let last = i + 1 == vertical.len();
         let pad = if i == 0 { window.pad.0 } else { 0 };
-        size.0 = if last { window.output.0 } else { (window.output.0 - 1) * window.stride.0 + window.kernel.0 - 2 };
+        size.0 = if last {
+            window.output.0
+        } else {
+            (window.output.0 - 1) * window.stride.0 + window.kernel.0 - 2
+        };
         let taps = offsets.iter().map(|&o| (o * window.dilation.0, 0)).collect();
         chain.push((taps, (*stride, 1), (pad, 0), size));
     }
@@ -302,10 +386,18 @@ fn max_chain(window: &Window) -> Vec<MaxStage> {
 fn axis_stages(kernel: usize, stride: usize) -> Vec<(Vec<usize>, usize)> {
     let offsets = stages(kernel);
     if offsets.is_empty() {
-        return if stride == 1 { vec![] } else { vec![(vec![0], stride)] };
+        return if stride == 1 {
+            vec![]
+        } else {
+            vec![(vec![0], stride)]
+        };
     }
     let last = offsets.len() - 1;
-    offsets.into_iter().enumerate().map(|(i, o)| (o, if i == last { stride } else { 1 })).collect()
+    offsets
+        .into_iter()
+        .enumerate()
+        .map(|(i, o)| (o, if i == last { stride } else { 1 }))
+        .collect()
 }
 
 /// Planes that the operator reads: channels, height, width and the position of `(c, h, w)` in its own view.
@@ -338,7 +430,9 @@ fn adopt_input_layouts(graph: &Graph, low: &mut Lowered) -> Result<(), PlanError
         let step = low.steps[s].clone();
         let op = &graph.nodes[step.node()].op;
         let first_of_node = s == 0 || low.steps[s - 1].node() != step.node();
-        let Some((geometry, position)) = wanted(op).filter(|_| first_of_node) else { continue };
+        let Some((geometry, position)) = wanted(op).filter(|_| first_of_node) else {
+            continue;
+        };
         let operand = &step.inputs[0];
         let home = &mut low.homes[operand.home];
         let is_input = graph.inputs.iter().any(|p| Some(p.tensor) == home.id);
@@ -383,11 +477,16 @@ fn solve_phases(graph: &Graph, low: &mut Lowered) -> Result<(), PlanError> {
     for _ in 0..ROUNDS {
         let mut changed = false;
         for s in 0..low.steps.len() {
-            let Some((s_h, s_w)) = tie(graph, &low.steps[s]) else { continue };
+            let Some((s_h, s_w)) = tie(graph, &low.steps[s]) else {
+                continue;
+            };
             let output = low.steps[s].output;
             for i in 0..low.steps[s].inputs.len() {
                 let input = low.steps[s].inputs[i].home;
-                let (q, p) = (low.homes[output].geometry.phases, low.homes[input].geometry.phases);
+                let (q, p) = (
+                    low.homes[output].geometry.phases,
+                    low.homes[input].geometry.phases,
+                );
                 let h = lcm(p.0, q.0 * s_h);
                 let w = lcm(p.1, q.1 * s_w);
                 if h > MOST || w > MOST {

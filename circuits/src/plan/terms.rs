@@ -43,13 +43,18 @@ impl Context<'_> {
                 Op::Dense(dense) => self.dense_rows(step, dense),
                 Op::Add(add) => self.add(step, add),
                 Op::AvgPool(pool) => self.avg_pool(step, pool),
-                Op::MaxPool(_) | Op::View(_) => Err(self.unsupported(step, "an operator without an identity")),
+                Op::MaxPool(_) | Op::View(_) => {
+                    Err(self.unsupported(step, "an operator without an identity"))
+                }
             },
         }
     }
 
     fn unsupported(&self, step: &Step, reason: &'static str) -> PlanError {
-        PlanError::Unsupported { node: self.graph.nodes[step.node()].name.clone(), reason }
+        PlanError::Unsupported {
+            node: self.graph.nodes[step.node()].name.clone(),
+            reason,
+        }
     }
 
     fn home(&self, h: usize) -> &Home {
@@ -63,15 +68,30 @@ impl Context<'_> {
     /// `-alpha^o ACC_o` over all planes of the output, with `scale` powers of alpha per plane.
     fn accumulators(&self, step: &Step, shift: usize, scale: usize) -> PowerRun {
         let planes = &self.planes[step.output];
-        let source = |plane| Source { home: step.output, plane, of: Evaluated::Accumulator };
+        let source = |plane| Source {
+            home: step.output,
+            plane,
+            of: Evaluated::Accumulator,
+        };
         let terms = (0..planes.len()).filter(|&o| planes[o].height > 0);
-        PowerRun { exponent: shift, terms: terms.map(|o| (o * scale, source(o), -1)).collect() }
+        PowerRun {
+            exponent: shift,
+            terms: terms.map(|o| (o * scale, source(o), -1)).collect(),
+        }
     }
 
     /// All taps of a window between the phase planes of channel 0; `taps` are offsets from `stride * output`.
-    fn phase_taps(&self, step: &Step, stride: (usize, usize), taps: &[(isize, isize)]) -> Vec<(usize, PhaseTap)> {
+    fn phase_taps(
+        &self,
+        step: &Step,
+        stride: (usize, usize),
+        taps: &[(isize, isize)],
+    ) -> Vec<(usize, PhaseTap)> {
         let (input, output) = (step.inputs[0].home, step.output);
-        let (p_of, q_of) = (self.home(input).geometry.phases, self.home(output).geometry.phases);
+        let (p_of, q_of) = (
+            self.home(input).geometry.phases,
+            self.home(output).geometry.phases,
+        );
         let mut found = Vec::new();
         for q_h in 0..q_of.0 {
             for q_w in 0..q_of.1 {
@@ -81,13 +101,28 @@ impl Context<'_> {
                     continue;
                 }
                 for (t, (a, b)) in taps.iter().enumerate() {
-                    let (y, x) = ((stride.0 * q_h).cast_signed() + a, (stride.1 * q_w).cast_signed() + b);
+                    let (y, x) = (
+                        (stride.0 * q_h).cast_signed() + a,
+                        (stride.1 * q_w).cast_signed() + b,
+                    );
                     let (f_h, f_w) = (p_of.0.cast_signed(), p_of.1.cast_signed());
                     let p = (y.rem_euclid(f_h) * f_w + x.rem_euclid(f_w)).unsigned_abs();
                     let size = self.size(input, p);
-                    let tap = Tap { di: y.div_euclid(f_h), dj: x.div_euclid(f_w) };
+                    let tap = Tap {
+                        di: y.div_euclid(f_h),
+                        dj: x.div_euclid(f_w),
+                    };
                     if size.height > 0 {
-                        found.push((t, PhaseTap { q, p, tap, output: out, input: size }));
+                        found.push((
+                            t,
+                            PhaseTap {
+                                q,
+                                p,
+                                tap,
+                                output: out,
+                                input: size,
+                            },
+                        ));
                     }
                 }
             }
@@ -109,7 +144,9 @@ impl Context<'_> {
 
     fn window_taps(window: &Window) -> Vec<(isize, isize)> {
         let axis = |k: usize, d: usize, p: usize| {
-            (0..k).map(move |i| (i * d).cast_signed() - p.cast_signed()).collect::<Vec<_>>()
+            (0..k)
+                .map(move |i| (i * d).cast_signed() - p.cast_signed())
+                .collect::<Vec<_>>()
         };
         let columns = axis(window.kernel.1, window.dilation.1, window.pad.1);
         axis(window.kernel.0, window.dilation.0, window.pad.0)
@@ -127,7 +164,9 @@ impl Context<'_> {
         let (per_group_in, per_group_out) = (conv.c_in / conv.groups, conv.c_out / conv.groups);
         let mut entries = Entries::new();
         for (t, tap) in &found {
-            let by_source = entries.entry(builder.exponent(tap.output, tap.input, tap.tap)).or_default();
+            let by_source = entries
+                .entry(builder.exponent(tap.output, tap.input, tap.tap))
+                .or_default();
             for o in 0..conv.c_out {
                 let m = conv.requantize.channels[o].affine.m;
                 let first = o / per_group_out * per_group_in;
@@ -135,8 +174,15 @@ impl Context<'_> {
                     let w = i64::from(conv.weights[(o * per_group_in + c) * taps.len() + t]);
                     if w * m != 0 {
                         let plane = (first + c) * num_in + tap.p;
-                        let source = Source { home: step.inputs[0].home, plane, of: Evaluated::Value };
-                        by_source.entry(source).or_default().push((o * num_out + tap.q, m * w));
+                        let source = Source {
+                            home: step.inputs[0].home,
+                            plane,
+                            of: Evaluated::Value,
+                        };
+                        by_source
+                            .entry(source)
+                            .or_default()
+                            .push((o * num_out + tap.q, m * w));
                     }
                 }
             }
@@ -164,7 +210,10 @@ impl Context<'_> {
         let mut pairs = Vec::new();
         for size in sizes.iter().filter(|s| s.height > 0) {
             for i in 0..size.height {
-                let tap = |j: usize| Tap { di: i.cast_signed(), dj: j.cast_signed() };
+                let tap = |j: usize| Tap {
+                    di: i.cast_signed(),
+                    dj: j.cast_signed(),
+                };
                 pairs.extend((0..size.width).map(|j| (output, *size, tap(j))));
             }
         }
@@ -175,17 +224,32 @@ impl Context<'_> {
         }
         let mut entries = Entries::new();
         for (p, plane) in planes.iter().enumerate() {
-            let source = Source { home: operand.home, plane: p, of: Evaluated::Value };
+            let source = Source {
+                home: operand.home,
+                plane: p,
+                of: Evaluated::Value,
+            };
             for (at, &logical) in plane.index.iter().enumerate() {
                 let row = operand.view(logical) as usize;
-                let tap = Tap { di: (at / plane.width).cast_signed(), dj: (at % plane.width).cast_signed() };
+                let tap = Tap {
+                    di: (at / plane.width).cast_signed(),
+                    dj: (at % plane.width).cast_signed(),
+                };
                 let e = builder.exponent(output, Size::of(plane, self.at.lanes), tap);
                 let coefs = (0..dense.n).map(|o| {
-                    (o, dense.requantize.channels[o].affine.m * i64::from(dense.weights[row * dense.n + o]))
+                    (
+                        o,
+                        dense.requantize.channels[o].affine.m * i64::from(dense.weights[row * dense.n + o]),
+                    )
                 });
                 let coefs: Vec<_> = coefs.filter(|c| c.1 != 0).collect();
                 if !coefs.is_empty() {
-                    entries.entry(e).or_default().entry(source).or_default().extend(coefs);
+                    entries
+                        .entry(e)
+                        .or_default()
+                        .entry(source)
+                        .or_default()
+                        .extend(coefs);
                 }
             }
         }
@@ -202,10 +266,15 @@ impl Context<'_> {
         let phases = self.phase_count(step.output);
         let mut entries = Entries::new();
         for (_, tap) in &found {
-            let by_source = entries.entry(builder.exponent(tap.output, tap.input, tap.tap)).or_default();
+            let by_source = entries
+                .entry(builder.exponent(tap.output, tap.input, tap.tap))
+                .or_default();
             for i in 0..dense.k {
-                let source =
-                    Source { home: step.inputs[0].home, plane: i * phases + tap.p, of: Evaluated::Value };
+                let source = Source {
+                    home: step.inputs[0].home,
+                    plane: i * phases + tap.p,
+                    of: Evaluated::Value,
+                };
                 for o in 0..dense.n {
                     let w = i64::from(dense.weights[i * dense.n + o]) * dense.requantize.channels[o].affine.m;
                     if w != 0 {
@@ -235,8 +304,15 @@ impl Context<'_> {
                 return Err(self.unsupported(step, "a sum of tensors that lie in different orders"));
             }
             let used = (0..planes.len()).filter(|&p| planes[p].height > 0);
-            let source = |plane| Source { home: operand.home, plane, of: Evaluated::Value };
-            identity.powers.push(PowerRun { exponent: 0, terms: used.map(|p| (p, source(p), *m)).collect() });
+            let source = |plane| Source {
+                home: operand.home,
+                plane,
+                of: Evaluated::Value,
+            };
+            identity.powers.push(PowerRun {
+                exponent: 0,
+                terms: used.map(|p| (p, source(p), *m)).collect(),
+            });
         }
         let used = output.iter().filter(|p| p.height > 0);
         let mut sizes: Vec<Size> = used.map(|p| Size::of(p, self.at.lanes)).collect();
@@ -256,7 +332,10 @@ impl Context<'_> {
         let taps = Self::window_taps(&pool.window);
         let found = self.phase_taps(step, pool.window.stride, &taps);
         let (builder, _) = self.close_taps(&found);
-        let (num_in, num_out) = (self.phase_count(step.inputs[0].home), self.phase_count(step.output));
+        let (num_in, num_out) = (
+            self.phase_count(step.inputs[0].home),
+            self.phase_count(step.output),
+        );
         let m = pool.requantize.channels[0].affine.m;
         let mut kernels: BTreeMap<(usize, usize), Vec<(usize, i64)>> = BTreeMap::new();
         for (_, tap) in &found {
@@ -266,8 +345,11 @@ impl Context<'_> {
         let mut identity = Identity::default();
         for ((q, p), mut kernel) in kernels {
             kernel.sort_unstable();
-            let source =
-                |c| Source { home: step.inputs[0].home, plane: c * num_in + p, of: Evaluated::Value };
+            let source = |c| Source {
+                home: step.inputs[0].home,
+                plane: c * num_in + p,
+                of: Evaluated::Value,
+            };
             let terms = (0..pool.channels).map(|c| (c * num_out + q, source(c))).collect();
             identity.factored.push(FactoredRun { kernel, terms });
         }
@@ -289,9 +371,15 @@ impl Context<'_> {
         let mut identity = Identity::default();
         let mut runs: BTreeMap<usize, Vec<(usize, Source, i64)>> = BTreeMap::new();
         for (t, tap) in &found {
-            let run = runs.entry(builder.exponent(tap.output, tap.input, tap.tap)).or_default();
+            let run = runs
+                .entry(builder.exponent(tap.output, tap.input, tap.tap))
+                .or_default();
             for c in 0..max.channels {
-                let source = Source { home: input, plane: c * num_in + tap.p, of: Evaluated::Value };
+                let source = Source {
+                    home: input,
+                    plane: c * num_in + tap.p,
+                    of: Evaluated::Value,
+                };
                 run.push((3 * (c * num_out + tap.q) + t, source, -1));
             }
         }
@@ -301,9 +389,18 @@ impl Context<'_> {
         }
         let planes = &self.planes[step.output];
         let used = (0..planes.len()).filter(|&o| planes[o].height > 0);
-        let value = |plane| Source { home: step.output, plane, of: Evaluated::Value };
-        let terms = used.flat_map(|o| (0..3).map(move |t| (3 * o + t, value(o), 1))).collect();
-        identity.powers.push(PowerRun { exponent: builder.shift(), terms });
+        let value = |plane| Source {
+            home: step.output,
+            plane,
+            of: Evaluated::Value,
+        };
+        let terms = used
+            .flat_map(|o| (0..3).map(move |t| (3 * o + t, value(o), 1)))
+            .collect();
+        identity.powers.push(PowerRun {
+            exponent: builder.shift(),
+            terms,
+        });
         identity.powers.push(self.accumulators(step, builder.shift(), 3));
         Ok(identity.close(builder)?)
     }

@@ -65,8 +65,17 @@ impl Builder {
     /// An empty graph whose tensors have this type.
     #[must_use]
     pub fn new(seed: u64, dtype: DType) -> Self {
-        let graph = Graph { tensors: vec![], nodes: vec![], inputs: vec![], outputs: vec![] };
-        Self { graph, rng: ChaCha20Rng::seed_from_u64(seed), dtype }
+        let graph = Graph {
+            tensors: vec![],
+            nodes: vec![],
+            inputs: vec![],
+            outputs: vec![],
+        };
+        Self {
+            graph,
+            rng: ChaCha20Rng::seed_from_u64(seed),
+            dtype,
+        }
     }
 
     fn below(&mut self, n: u64) -> i64 {
@@ -79,14 +88,25 @@ impl Builder {
 
     fn tensor(&mut self, dims: Vec<usize>, scale: f32, zero_point: i32) -> Result<TensorId, BuildError> {
         let name = format!("t{}", self.graph.tensors.len());
-        let info = TensorInfo { name, shape: Shape::new(dims)?, dtype: self.dtype, scale, zero_point };
+        let info = TensorInfo {
+            name,
+            shape: Shape::new(dims)?,
+            dtype: self.dtype,
+            scale,
+            zero_point,
+        };
         self.graph.tensors.push(info);
         Ok(TensorId(self.graph.tensors.len() - 1))
     }
 
     fn node(&mut self, op: Op, inputs: Vec<TensorId>, output: TensorId) -> TensorId {
         let name = format!("n{}", self.graph.nodes.len());
-        self.graph.nodes.push(Node { name, op, inputs, output });
+        self.graph.nodes.push(Node {
+            name,
+            op,
+            inputs,
+            output,
+        });
         output
     }
 
@@ -106,22 +126,46 @@ impl Builder {
         let zero = self.random_zero();
         let tensor = self.tensor(dims.to_vec(), 0.05, zero)?;
         let name = self.graph.tensor(tensor).name.clone();
-        self.graph.inputs.push(InputPort { name, tensor, float: false });
+        self.graph.inputs.push(InputPort {
+            name,
+            tensor,
+            float: false,
+        });
         Ok(tensor)
     }
 
     /// Output quantization: random zero point; scales such that sums of `terms` products use the range; ReLU half the time.
     fn output_quant(&mut self, channels: usize, terms: usize) -> (OutputQuant, i32) {
-        let zero = if self.below(2) == 0 { self.dtype.min() } else { self.random_zero() };
+        let zero = if self.below(2) == 0 {
+            self.dtype.min()
+        } else {
+            self.random_zero()
+        };
         let base = 1.0 / (40.0 * f64::from(u32::try_from(terms).unwrap_or(1)).sqrt() * 60.0) * 100.0;
         let scale = |r: i64| {
-            #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a random test scale")]
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_precision_loss,
+                reason = "a random test scale"
+            )]
             let s = (base * (0.5 + r as f64 / 1000.0)) as f32;
             s
         };
         let scales = (0..channels).map(|_| scale(self.below(1000))).collect();
-        let lo = if self.below(2) == 0 { zero.min(self.dtype.max() - 1) } else { self.dtype.min() };
-        (OutputQuant { scales, zero_point: zero, lo, hi: self.dtype.max() }, zero)
+        let lo = if self.below(2) == 0 {
+            zero.min(self.dtype.max() - 1)
+        } else {
+            self.dtype.min()
+        };
+        (
+            OutputQuant {
+                scales,
+                zero_point: zero,
+                lo,
+                hi: self.dtype.max(),
+            },
+            zero,
+        )
     }
 
     fn weights(&mut self, count: usize) -> Vec<i32> {
@@ -139,12 +183,28 @@ impl Builder {
     /// [`BuildError`] when the parts do not fit.
     pub fn conv(&mut self, x: TensorId, spec: ConvSpec) -> Result<TensorId, BuildError> {
         let (c, h, w) = self.planes(x);
-        let window = Window::new((h, w), spec.kernel, spec.stride, spec.dilation, spec.pad_begin, spec.pad_end)?;
+        let window = Window::new(
+            (h, w),
+            spec.kernel,
+            spec.stride,
+            spec.dilation,
+            spec.pad_begin,
+            spec.pad_end,
+        )?;
         let taps = c / spec.groups * spec.kernel.0 * spec.kernel.1;
         let weights = self.weights(spec.c_out * taps);
         let bias: Vec<i64> = (0..spec.c_out).map(|_| self.below(2000) - 1000).collect();
         let (quant, zero) = self.output_quant(spec.c_out, taps);
-        let conv = Conv2d::new(window, c, spec.c_out, spec.groups, weights, &self.quant(x), &bias, &quant)?;
+        let conv = Conv2d::new(
+            window,
+            c,
+            spec.c_out,
+            spec.groups,
+            weights,
+            &self.quant(x),
+            &bias,
+            &quant,
+        )?;
         let out = self.tensor(vec![1, spec.c_out, window.output.0, window.output.1], 0.05, zero)?;
         Ok(self.node(Op::Conv2d(conv), vec![x], out))
     }
@@ -202,7 +262,11 @@ impl Builder {
         let (c, h, w) = self.planes(x);
         let window = Window::new((h, w), (kernel, kernel), (stride, stride), (1, 1), (0, 0), (0, 0))?;
         let q = self.quant(x);
-        let out = self.tensor(vec![1, c, window.output.0, window.output.1], q.scale, q.zero_point)?;
+        let out = self.tensor(
+            vec![1, c, window.output.0, window.output.1],
+            q.scale,
+            q.zero_point,
+        )?;
         Ok(self.node(Op::MaxPool(MaxPool::new(window, c)?), vec![x], out))
     }
 
@@ -216,7 +280,11 @@ impl Builder {
         let window = Window::new((h, w), kernel, (stride, stride), (1, 1), (0, 0), (0, 0))?;
         let zero = self.random_zero();
         let out = self.tensor(vec![1, c, window.output.0, window.output.1], 0.03, zero)?;
-        let kind = if window.output == (1, 1) { AvgKind::Global } else { AvgKind::Window };
+        let kind = if window.output == (1, 1) {
+            AvgKind::Global
+        } else {
+            AvgKind::Window
+        };
         let (lo, hi) = (self.dtype.min(), self.dtype.max());
         let pool = AvgPool::new(window, c, &self.quant(x), &self.quant(out), lo, hi, kind)?;
         Ok(self.node(Op::AvgPool(pool), vec![x], out))
@@ -258,7 +326,11 @@ impl Builder {
     pub fn finish(mut self, outputs: &[TensorId]) -> Graph {
         for &tensor in outputs {
             let name = self.graph.tensor(tensor).name.clone();
-            self.graph.outputs.push(OutputPort { name, tensor, tail: vec![] });
+            self.graph.outputs.push(OutputPort {
+                name,
+                tensor,
+                tail: vec![],
+            });
         }
         self.graph
     }
