@@ -32,6 +32,17 @@ pub struct ParamsError {
     pub high: u64,
 }
 
+/// Which lanes of a row hold values, and the monomials of the lanes: lane l has `v^(base (lanes - 1 - l))`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pattern {
+    /// Lanes 0..valid hold values.
+    pub valid: u32,
+    /// Base of the value evaluation.
+    pub value_base: u32,
+    /// Base of the accumulator evaluation.
+    pub accumulator_base: u32,
+}
+
 /// The columns and constants of the constraint system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CircuitParams {
@@ -47,10 +58,14 @@ pub struct CircuitParams {
     pub ranges: Vec<u32>,
     /// The stored zero point when all evaluated tensors share it; a fixed column otherwise.
     pub uniform_zero: Option<i32>,
-    /// Valid lanes of the rows that are not full, ascending; one selector column each.
-    pub tails: Vec<u32>,
-    /// Exponents of v by which the evaluation of a plane moves on from row to row.
-    pub steps: Vec<u32>,
+    /// Lane patterns; the first belongs to every row that names no other, each other one has a selector column.
+    pub patterns: Vec<Pattern>,
+    /// Exponents of v by which the value evaluation moves on from row to row.
+    pub value_steps: Vec<u32>,
+    /// Exponents of v by which the accumulator evaluation moves on from row to row.
+    pub accumulator_steps: Vec<u32>,
+    /// True when both evaluations take the same step in every row and share the columns that name it.
+    pub shared_steps: bool,
     /// True when the circuit has max rows.
     pub max_rows: bool,
 }
@@ -64,8 +79,14 @@ impl Default for CircuitParams {
             weight_lanes: 1,
             ranges: vec![255],
             uniform_zero: Some(0),
-            tails: Vec::new(),
-            steps: Vec::new(),
+            patterns: vec![Pattern {
+                valid: 1,
+                value_base: 1,
+                accumulator_base: 1,
+            }],
+            value_steps: Vec::new(),
+            accumulator_steps: Vec::new(),
+            shared_steps: true,
             max_rows: false,
         }
     }
@@ -95,24 +116,24 @@ impl CircuitParams {
         within("clamp_limbs", self.clamp_limbs as usize, 1, 8)?;
         within("weight_lanes", self.weight_lanes as usize, 1, MAX_WEIGHT_LANES)?;
         within("ranges", self.ranges.len(), 1, 255)?;
-        within("tails", self.tails.len(), 0, MAX_LANES)?;
-        within("steps", self.steps.len(), 0, 64)?;
+        within("patterns", self.patterns.len(), 1, 64)?;
+        within("value_steps", self.value_steps.len(), 0, 64)?;
+        within("accumulator_steps", self.accumulator_steps.len(), 0, 64)?;
         for r in &self.ranges {
             within("range", *r as usize, 1, 255)?;
         }
-        for t in &self.tails {
-            within("tail", *t as usize, 1, self.lanes as usize - 1)?;
+        for p in &self.patterns {
+            within("valid lanes", p.valid as usize, 1, self.num_lanes())?;
+            within("base", p.value_base.max(p.accumulator_base) as usize, 1, 64)?;
+            within("base", p.value_base.min(p.accumulator_base) as usize, 1, 64)?;
         }
-        for s in &self.steps {
+        for s in self.value_steps.iter().chain(&self.accumulator_steps) {
             within("step", *s as usize, 1, MAX_EXPONENT as usize)?;
         }
+        let shared = !self.shared_steps || self.value_steps == self.accumulator_steps;
+        within("shared_steps", usize::from(shared), 1, 1)?;
         let ascending = |v: &[u32]| v.windows(2).all(|w| w[0] < w[1]);
-        within(
-            "order",
-            usize::from(ascending(&self.ranges) && ascending(&self.tails)),
-            1,
-            1,
-        )?;
+        within("order", usize::from(ascending(&self.ranges)), 1, 1)?;
         if let Some(z) = self.uniform_zero {
             within("uniform_zero", z.unsigned_abs() as usize, 0, 255)?;
         }
@@ -171,10 +192,18 @@ impl CircuitParams {
         self.num_helpers() + 7
     }
 
-    /// Columns that name the row steps.
+    /// Columns that name the row steps of the value evaluation, and of the accumulator evaluation where it has its own.
     #[must_use]
-    pub fn num_step_columns(&self) -> usize {
-        self.steps.len().div_ceil(STEPS_PER_COLUMN)
+    pub fn num_step_columns(&self) -> (usize, usize) {
+        let own = if self.shared_steps {
+            0
+        } else {
+            self.accumulator_steps.len()
+        };
+        (
+            self.value_steps.len().div_ceil(STEPS_PER_COLUMN),
+            own.div_ceil(STEPS_PER_COLUMN),
+        )
     }
 
     /// Fixed columns.
@@ -183,11 +212,9 @@ impl CircuitParams {
         let mixed = if self.ranges.len() > 1 { 3 } else { 0 };
         let zero = usize::from(self.uniform_zero.is_none());
         // Active, boundary, public, d1 - 1, B, table value and tag, K step, G step, coefficient.
-        10 + mixed
-            + zero
-            + usize::from(self.max_rows)
-            + self.tails.len()
-            + self.num_step_columns()
+        10 + mixed + zero + usize::from(self.max_rows) + self.patterns.len() - 1
+            + self.num_step_columns().0
+            + self.num_step_columns().1
             + self.num_weight_lanes()
     }
 

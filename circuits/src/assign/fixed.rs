@@ -30,8 +30,11 @@ pub(crate) struct FixedTables {
     pub slope: Vec<Fr>,
     pub zero: Vec<Fr>,
     pub max: Vec<Fr>,
-    pub tails: Vec<Vec<Fr>>,
-    pub steps: Vec<Vec<Fr>>,
+    /// Selectors of all patterns but the first.
+    pub patterns: Vec<Vec<Fr>>,
+    pub value_steps: Vec<Vec<Fr>>,
+    /// Empty when the steps are shared.
+    pub accumulator_steps: Vec<Vec<Fr>>,
     pub weights: Vec<Vec<Fr>>,
     /// `(evaluation column, row) -> row of X`.
     pub copies: Vec<(CopyFrom, usize)>,
@@ -83,8 +86,9 @@ pub(crate) fn fixed_tables(graph: &Graph, plan: &Plan) -> FixedTables {
         slope: column(),
         zero: column(),
         max: column(),
-        tails: plan.params.tails.iter().map(|_| column()).collect(),
-        steps: (0..plan.params.num_step_columns()).map(|_| column()).collect(),
+        patterns: (1..plan.params.patterns.len()).map(|_| column()).collect(),
+        value_steps: (0..plan.params.num_step_columns().0).map(|_| column()).collect(),
+        accumulator_steps: (0..plan.params.num_step_columns().1).map(|_| column()).collect(),
         weights: (0..plan.params.num_weight_lanes()).map(|_| column()).collect(),
         copies: Vec::new(),
     };
@@ -113,6 +117,14 @@ fn fill_table(t: &mut FixedTables, plan: &Plan) {
     }
 }
 
+/// Opcode of a step, where the evaluation has columns of its own.
+fn name_step(columns: &mut [Vec<Fr>], step: usize, r: usize) {
+    let Some(step) = step.checked_sub(1) else { return };
+    if let Some(column) = columns.get_mut(step / STEPS_PER_COLUMN) {
+        column[r] = Fr::from((step % STEPS_PER_COLUMN + 1) as u64);
+    }
+}
+
 fn fill_tape(t: &mut FixedTables, graph: &Graph, plan: &Plan) {
     let is_max: Vec<bool> = (0..plan.lowered.homes.len())
         .map(|h| {
@@ -130,15 +142,10 @@ fn fill_tape(t: &mut FixedTables, graph: &Graph, plan: &Plan) {
         .collect();
     for (r, row) in plan.rows.iter().enumerate() {
         let home = &plan.lowered.homes[row.home];
-        if row.step > 0 {
-            let (column, op) = (
-                (row.step - 1) / STEPS_PER_COLUMN,
-                (row.step - 1) % STEPS_PER_COLUMN + 1,
-            );
-            t.steps[column][r] = Fr::from(op as u64);
-        }
-        if let Some(tail) = plan.params.tails.iter().position(|v| *v as usize == row.valid) {
-            t.tails[tail][r] = Fr::ONE;
+        name_step(&mut t.value_steps, row.value_step, r);
+        name_step(&mut t.accumulator_steps, row.accumulator_step, r);
+        if let Some(pattern) = row.pattern.checked_sub(1) {
+            t.patterns[pattern][r] = Fr::ONE;
         }
         t.zero[r] = field(home.zero);
         t.range[r] = Fr::from(u64::from(home.range));

@@ -5,6 +5,7 @@ use super::witness::{Cells, Witness};
 use super::{Drawn, field};
 use crate::chips::logup::invert_all;
 use crate::params::{CircuitParams, EXPRESSIONS_IN_SUM, EXPRESSIONS_PER_HELPER};
+use crate::plan::layout::Point;
 use crate::plan::{Evaluated, GStep, Identity, KStep, Plan, Source};
 use ff::{Field, PrimeField};
 use halo2_proofs::halo2curves::bn256::Fr;
@@ -258,11 +259,15 @@ fn overhang(plan: &Plan, fixed: &FixedTables, one: &[Vec<Fr>], alpha: Fr, identi
     let mut free = vec![false; identity.degree + 1];
     identity.overhang.iter().for_each(|e| free[*e] = true);
     let powers = powers_of(alpha, identity.max_power);
-    let lanes = plan.params.num_lanes();
+    let at = Point {
+        lanes: plan.params.num_lanes(),
+        stride: plan.row_stride,
+    };
     let mut subtract = |exponent: usize, source: Source, factor: Fr, values: &[Fr]| {
         let plane = &plan.planes[source.home][source.plane];
-        for (at, x) in values.iter().enumerate() {
-            let e = exponent + plane.exponent(at / plane.width, at % plane.width, lanes, plan.row_stride);
+        let scale = plan.lowered.homes[source.home].value_scale;
+        for (i, x) in values.iter().enumerate() {
+            let e = exponent + plane.exponent(i / plane.width, i % plane.width, at, scale);
             if free.get(e).copied().unwrap_or(false) {
                 z[e] -= factor * x;
             }
@@ -355,28 +360,42 @@ fn lane_accumulator(
 fn evaluations(plan: &Plan, fixed: &FixedTables, one: &[Vec<Fr>], alpha: Fr, v: Fr) -> (Vec<Fr>, Vec<Fr>) {
     let params = &plan.params;
     let (rows, lanes) = (plan.active_rows(), params.num_lanes());
-    let steps: Vec<Fr> = params
-        .steps
+    let power = |e: u64| v.pow_vartime([e]);
+    let steps = |list: &[u32]| list.iter().map(|e| power(u64::from(*e))).collect::<Vec<Fr>>();
+    let (value_steps, accumulator_steps) = (steps(&params.value_steps), steps(&params.accumulator_steps));
+    let bases: Vec<(Fr, Fr)> = params
+        .patterns
         .iter()
-        .map(|e| v.pow_vartime([u64::from(*e)]))
+        .map(|p| {
+            (
+                power(u64::from(p.value_base)),
+                power(u64::from(p.accumulator_base)),
+            )
+        })
         .collect();
     let (mut values, mut accumulators) = (vec![Fr::ZERO; rows + 1], vec![Fr::ZERO; rows + 1]);
     for r in 0..rows {
-        let (step, valid) = plan.rows.get(r).map_or((0, lanes), |row| (row.step, row.valid));
+        let row = plan.rows.get(r);
+        let (base, valid) = row.map_or((bases[0], params.patterns[0].valid as usize), |row| {
+            (bases[row.pattern], row.valid)
+        });
         let z = zero(params, fixed, r);
         let (mut value, mut accumulator) = (Fr::ZERO, Fr::ZERO);
         for lane in 0..lanes {
-            value *= v;
-            accumulator *= v;
+            value *= base.0;
+            accumulator *= base.1;
             if lane < valid {
                 let cells = &one[lane * params.cells_per_lane()..];
                 value += cells[0][r] - z;
                 accumulator += lane_accumulator(params, fixed, cells, r, alpha);
             }
         }
-        if step > 0 {
-            value += steps[step - 1] * values[r - 1];
-            accumulator += steps[step - 1] * accumulators[r - 1];
+        let step = |list: &[Fr], index: usize| index.checked_sub(1).map(|s| list[s]);
+        if let Some(s) = row.and_then(|row| step(&value_steps, row.value_step)) {
+            value += s * values[r - 1];
+        }
+        if let Some(s) = row.and_then(|row| step(&accumulator_steps, row.accumulator_step)) {
+            accumulator += s * accumulators[r - 1];
         }
         values[r] = value;
         accumulators[r] = accumulator;

@@ -4,7 +4,7 @@ use super::lower::{Kind, Lowered};
 use super::{K_RANGE, Plan, PlanOptions, RESERVED_ROWS};
 use crate::graph::Graph;
 use crate::ops::Op;
-use crate::params::{CircuitParams, MAX_LANES, MAX_WEIGHT_LANES};
+use crate::params::{CircuitParams, MAX_LANES, MAX_WEIGHT_LANES, Pattern};
 use serde::Serialize;
 
 /// What the planner minimizes.
@@ -218,8 +218,16 @@ fn push(
         limb_split,
         clamp_limbs: limb_split,
         weight_lanes: shape(weight_lanes),
-        steps: vec![1],
-        tails: vec![1; usize::from(lanes > 1)],
+        value_steps: vec![1],
+        accumulator_steps: vec![1],
+        patterns: vec![
+            Pattern {
+                valid: 1,
+                value_base: 1,
+                accumulator_base: 1
+            };
+            1 + usize::from(lanes > 1)
+        ],
         ..CircuitParams::default()
     };
     if params.table_rows() + RESERVED_ROWS > 1 << k {
