@@ -243,6 +243,7 @@ pub(crate) fn fixed_columns<'a>(
             (mixed.slope, &fixed.slope),
         ]);
     }
+    all.extend(columns.table_second.map(|c| (c, fixed.table_second.as_slice())));
     all.extend(columns.zero.map(|c| (c, fixed.zero.as_slice())));
     all.extend(columns.max.map(|c| (c, fixed.max.as_slice())));
     let own_steps: &[Column<Fixed>] = if params.shared_steps {

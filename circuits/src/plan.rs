@@ -17,7 +17,7 @@ pub(crate) use lower::{Kind, Lowered};
 use crate::graph::{Graph, Node, TensorId};
 use crate::ops::Op;
 use crate::params::{CircuitParams, Pattern};
-use crate::quant::{Affine, DIVISOR_SHIFT};
+use crate::quant::Affine;
 use crate::tensor::DType;
 use layout::{Plane, Point};
 use lower::Home;
@@ -159,8 +159,13 @@ impl Plan {
     pub fn new(graph: &Graph, options: &PlanOptions) -> Result<Self, PlanError> {
         let lowered = lower::lower(graph)?;
         check_bounds(graph, &lowered)?;
+        let demand = cost::Demand {
+            excess: u32::try_from(excess_bound(graph)).unwrap_or(u32::MAX),
+            ranges: ranges(&lowered),
+            max_rows: lowered.steps.iter().any(|s| matches!(s.kind, Kind::Max(..))),
+        };
         let mut shortest = usize::MAX;
-        for candidate in cost::candidates(graph, &lowered, options) {
+        for candidate in cost::candidates(graph, &lowered, &demand, options) {
             let built = Self::build(graph, &lowered, candidate)?;
             let rows = built.cost.rows_needed();
             if rows + RESERVED_ROWS <= 1 << built.k {
@@ -216,7 +221,7 @@ impl Plan {
             program.append(n, identity, choice.weight_lanes);
         }
         let tape = Tape::new(lowered, &planes, num_rows, Point { lanes, stride });
-        let params = circuit_params(graph, lowered, &choice, &tape)?;
+        let params = circuit_params(lowered, &choice, &tape)?;
         let rows = tape.rows;
         let mut plan = Self {
             k: choice.k,
@@ -400,25 +405,29 @@ impl Tape {
     }
 }
 
+/// Distinct ranges of stored values.
+fn ranges(lowered: &Lowered) -> Vec<u32> {
+    let mut ranges: Vec<u32> = lowered.homes.iter().map(|h| h.range).collect();
+    ranges.sort_unstable();
+    ranges.dedup();
+    ranges
+}
+
 /// Columns and constants for the choice.
 fn circuit_params(
-    graph: &Graph,
     lowered: &Lowered,
     choice: &cost::Candidate,
     tape: &Tape,
 ) -> Result<CircuitParams, PlanError> {
-    let mut ranges: Vec<u32> = lowered.homes.iter().map(|h| h.range).collect();
-    ranges.sort_unstable();
-    ranges.dedup();
     let zero = lowered.homes.first().map_or(0, |h| h.zero);
     let same = lowered.homes.iter().all(|h| h.zero == zero);
     let uniform_zero = if same { i32::try_from(zero).ok() } else { None };
     let params = CircuitParams {
         lanes: u32::try_from(choice.lanes).unwrap_or(u32::MAX),
         limb_split: choice.limb_split,
-        clamp_limbs: clamp_limbs(excess_bound(graph), DIVISOR_SHIFT / choice.limb_split),
+        clamp: choice.clamp,
         weight_lanes: u32::try_from(choice.weight_lanes).unwrap_or(u32::MAX),
-        ranges,
+        ranges: ranges(lowered),
         uniform_zero,
         patterns: tape.patterns.clone(),
         value_steps: tape.value_steps.clone(),
@@ -434,11 +443,6 @@ fn circuit_params(
     };
     params.validate().map_err(limit)?;
     Ok(params)
-}
-
-/// Limbs of `bits` bits that hold 0..=bound.
-fn clamp_limbs(bound: u64, bits: u32) -> u32 {
-    (u64::BITS - bound.leading_zeros()).div_ceil(bits).max(1)
 }
 
 /// Largest distance of an unclamped quotient from its clamp, over all operators.

@@ -22,6 +22,7 @@ pub(crate) struct FixedTables {
     pub b: Vec<Fr>,
     pub table_value: Vec<Fr>,
     pub table_tag: Vec<Fr>,
+    pub table_second: Vec<Fr>,
     pub k_step: Vec<Fr>,
     pub g_step: Vec<Fr>,
     pub coef: Vec<Fr>,
@@ -78,6 +79,7 @@ pub(crate) fn fixed_tables(graph: &Graph, plan: &Plan) -> FixedTables {
         b: column(),
         table_value: column(),
         table_tag: column(),
+        table_second: column(),
         k_step: column(),
         g_step: column(),
         coef: column(),
@@ -102,18 +104,12 @@ pub(crate) fn fixed_tables(graph: &Graph, plan: &Plan) -> FixedTables {
     t
 }
 
-/// The lookup table: limbs with tag 0, then every range under its tag.
+/// The lookup table.
 fn fill_table(t: &mut FixedTables, plan: &Plan) {
-    let mut row = 1 << plan.params.limb_bits();
-    for (v, cell) in (0u64..).zip(&mut t.table_value[..row]) {
-        *cell = Fr::from(v);
-    }
-    for (tag, range) in (1u64..).zip(&plan.params.ranges) {
-        for v in 0..=u64::from(*range) {
-            t.table_value[row] = Fr::from(v);
-            t.table_tag[row] = Fr::from(tag);
-            row += 1;
-        }
+    for (row, (value, tag, second)) in plan.params.table().enumerate() {
+        t.table_value[row] = Fr::from(value);
+        t.table_tag[row] = Fr::from(tag);
+        t.table_second[row] = Fr::from(second);
     }
 }
 

@@ -10,6 +10,7 @@ use crate::plan::{Evaluated, GStep, Identity, KStep, Plan, Source};
 use ff::{Field, PrimeField};
 use halo2_proofs::halo2curves::bn256::Fr;
 use rayon::prelude::*;
+use std::collections::HashMap;
 
 /// Columns of phase 1 in the order lane by lane (y, clamp, r1, r0, gap), then the multiplicities.
 pub(crate) type PhaseOne = Vec<Vec<Fr>>;
@@ -55,7 +56,7 @@ pub(crate) fn phase_one(plan: &Plan, witness: &Witness, fixed: &FixedTables) -> 
             let d1 = to_integer(&fixed.d1_minus_1[r]).unwrap_or(0).cast_signed();
             let gap = d1 - cells.r1;
             let all = std::iter::once(field(cells.y))
-                .chain(limbs(cells.a, params.clamp_limbs, bits))
+                .chain(limbs(cells.a, params.clamp.num_cells(), bits))
                 .chain(limbs(cells.r1, q, bits))
                 .chain(limbs(cells.r0, q, bits))
                 .chain(limbs(gap, q, bits).skip(1));
@@ -94,27 +95,37 @@ pub(crate) fn to_integer(value: &Fr) -> Option<u64> {
     bytes[..8].try_into().ok().map(u64::from_le_bytes)
 }
 
-/// Looked-up values and tags of one row, in the order of the logup chip.
-fn row_entries(params: &CircuitParams, fixed: &FixedTables, columns: &[Vec<Fr>], r: usize) -> Vec<(Fr, Fr)> {
-    let (q, na) = (params.limb_split as usize, params.clamp_limbs as usize);
+/// Value, tag and second component of a lookup.
+type Entry = [Fr; 3];
+
+/// The lookups of one row, in the order of the logup chip.
+fn row_entries(params: &CircuitParams, fixed: &FixedTables, columns: &[Vec<Fr>], r: usize) -> Vec<Entry> {
+    let (q, na) = (params.limb_split as usize, params.clamp.num_cells() as usize);
     let bits = params.limb_bits();
     let tag = if params.ranges.len() > 1 {
         fixed.tag[r]
     } else {
         Fr::ONE
     };
+    let clamp_tag = Fr::from(params.clamp_tag());
+    let limb = |value: Fr| [value, Fr::ZERO, Fr::ZERO];
     let mut entries = Vec::with_capacity(params.num_lanes() * params.lookups_per_lane());
     for lane in 0..params.num_lanes() {
         let cells = &columns[lane * params.cells_per_lane()..];
-        entries.push((cells[0][r], tag));
-        entries.extend((1..1 + na + 2 * q).map(|i| (cells[i][r], Fr::ZERO)));
+        if params.is_paired() {
+            entries.push([cells[0][r], tag, cells[1][r]]);
+        } else {
+            entries.push([cells[0][r], tag, Fr::ZERO]);
+            entries.extend((1..1 + na).map(|i| [cells[i][r], clamp_tag, Fr::ZERO]));
+        }
+        entries.extend((1 + na..1 + na + 2 * q).map(|i| limb(cells[i][r])));
         let r1 = sum_limbs(&cells[1 + na..], q, bits, r);
         let mut low = fixed.d1_minus_1[r] - r1;
         for i in 1..q {
             low -= cells[na + 2 * q + i][r] * shift(bits, i);
         }
-        entries.push((low, Fr::ZERO));
-        entries.extend((1..q).map(|i| (cells[na + 2 * q + i][r], Fr::ZERO)));
+        entries.push(limb(low));
+        entries.extend((1..q).map(|i| limb(cells[na + 2 * q + i][r])));
     }
     entries
 }
@@ -135,29 +146,20 @@ fn sum_limbs(columns: &[Vec<Fr>], count: usize, bits: u32, r: usize) -> Fr {
 /// multiplicities satisfy the argument then.
 fn multiplicities(columns: &mut PhaseOne, plan: &Plan, fixed: &FixedTables) {
     let params = &plan.params;
-    let limb_rows = 1usize << params.limb_bits();
-    let mut first = vec![0usize; params.ranges.len() + 1];
-    let mut row = limb_rows;
-    for (t, range) in params.ranges.iter().enumerate() {
-        first[t + 1] = row;
-        row += *range as usize + 1;
-    }
+    let rows: HashMap<(u64, u64, u64), usize> = params
+        .table()
+        .enumerate()
+        .map(|(row, entry)| (entry, row))
+        .collect();
     let mut counts = vec![0u64; params.table_rows()];
     for r in 0..plan.active_rows() {
-        for (value, tag) in row_entries(params, fixed, columns, r) {
-            let (Some(v), Some(t)) = (to_integer(&value), to_integer(&tag)) else {
+        for [value, tag, second] in row_entries(params, fixed, columns, r) {
+            let found = (to_integer(&value), to_integer(&tag), to_integer(&second));
+            let (Some(value), Some(tag), Some(second)) = found else {
                 continue;
             };
-            let (Ok(v), Ok(t)) = (usize::try_from(v), usize::try_from(t)) else {
-                continue;
-            };
-            let size = if t == 0 {
-                limb_rows
-            } else {
-                params.ranges[t - 1] as usize + 1
-            };
-            if v < size {
-                counts[first[t] + v] += 1;
+            if let Some(row) = rows.get(&(value, tag, second)) {
+                counts[*row] += 1;
             }
         }
     }
@@ -180,10 +182,14 @@ pub(crate) fn phase_two(plan: &Plan, fixed: &FixedTables, one: &[Vec<Fr>], drawn
             for (i, row) in part.chunks_mut(width).enumerate() {
                 let r = chunk * 256 + i;
                 let entries = row_entries(params, fixed, one, r);
-                for (cell, (value, tag)) in row.iter_mut().zip(entries) {
-                    *cell = drawn.beta + value + drawn.theta * tag;
+                let denominator = |[value, tag, second]: Entry| {
+                    drawn.beta + value + drawn.theta * (tag + drawn.theta * second)
+                };
+                for (cell, entry) in row.iter_mut().zip(entries) {
+                    *cell = denominator(entry);
                 }
-                row[width - 1] = drawn.beta + fixed.table_value[r] + drawn.theta * fixed.table_tag[r];
+                let table = [fixed.table_value[r], fixed.table_tag[r], fixed.table_second[r]];
+                row[width - 1] = denominator(table);
             }
             invert_all(part);
         });
@@ -335,7 +341,7 @@ fn lane_accumulator(
     r: usize,
     alpha: Fr,
 ) -> Fr {
-    let (q, na) = (params.limb_split as usize, params.clamp_limbs as usize);
+    let (q, na) = (params.limb_split as usize, params.clamp.num_cells() as usize);
     let bits = params.limb_bits();
     let (y, a) = (cells[0][r], sum_limbs(&cells[1..], na, bits, r));
     let r1 = sum_limbs(&cells[1 + na..], q, bits, r);

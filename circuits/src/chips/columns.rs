@@ -75,6 +75,8 @@ pub(crate) struct Columns {
     pub b: Column<Fixed>,
     pub table_value: Column<Fixed>,
     pub table_tag: Column<Fixed>,
+    /// Second component of the table, where values and clamp magnitudes are looked up together.
+    pub table_second: Option<Column<Fixed>>,
     pub k_step: Column<Fixed>,
     pub g_step: Column<Fixed>,
     pub coef: Column<Fixed>,
@@ -100,7 +102,7 @@ impl Columns {
         let lanes = (0..params.num_lanes())
             .map(|_| Lane {
                 y: small(1)[0],
-                clamp: small(params.clamp_limbs as usize),
+                clamp: small(params.clamp.num_cells() as usize),
                 r1: small(q),
                 r0: small(q),
                 gap: small(q - 1),
@@ -147,6 +149,7 @@ impl Columns {
             b: fixed(1)[0],
             table_value: fixed(1)[0],
             table_tag: fixed(1)[0],
+            table_second: params.is_paired().then(|| fixed(1)[0]),
             k_step: fixed(1)[0],
             g_step: fixed(1)[0],
             coef: fixed(1)[0],
