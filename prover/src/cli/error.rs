@@ -30,8 +30,6 @@ pub enum CliError {
     ModelId(#[from] ModelIdError),
     #[error(transparent)]
     Verify(#[from] VerifyError),
-    #[error("JSON cannot be written")]
-    Json(#[from] serde_json::Error),
     #[error("there is no sample {sample} in array {array}, which has shape {shape:?}; samples count from 0")]
     Sample {
         sample: usize,
@@ -42,6 +40,8 @@ pub enum CliError {
     Demo { what: &'static str },
     #[error("{digit} is not one of the digits 0 to 9")]
     Digit { digit: usize },
+    #[error("the proof is valid, but not about the expected {side} {name}")]
+    Claim { side: &'static str, name: String },
     /// Says which model the proof is for.
     #[error(
         "nothing says which model to trust; the proof is for model {model}: if that is the one you expect, pass \
@@ -51,6 +51,11 @@ pub enum CliError {
 }
 
 impl CliError {
+    pub fn claim(side: &'static str, name: &str) -> Self {
+        let name = name.to_owned();
+        Self::Claim { side, name }
+    }
+
     pub fn code(&self) -> ExitCode {
         match self {
             Self::NoTrust { .. } => ExitCode::from(2),

@@ -77,16 +77,19 @@ pub fn exactness(graph: &Graph, differing: &[NodeDifference]) -> String {
 
 /// The outputs, short enough for a terminal.
 pub fn show_outputs(graph: &Graph, outputs: &[Value]) -> String {
-    let line = |(port, value): (&inferproof_circuits::graph::OutputPort, &Value)| {
-        let text = match value {
-            Value::Quantized(t) => head(t.data()),
-            Value::Float { data, .. } => head(data),
-            Value::Index { data, .. } => head(data),
-        };
-        format!("{} {}: {text}", port.name, value.shape())
-    };
-    let lines: Vec<String> = graph.outputs.iter().zip(outputs).map(line).collect();
+    let ports = graph.outputs.iter().zip(outputs);
+    let lines: Vec<String> = ports.map(|(port, value)| show_value(&port.name, value)).collect();
     lines.join("\n")
+}
+
+/// One output, short enough for a terminal.
+pub fn show_value(name: &str, value: &Value) -> String {
+    let text = match value {
+        Value::Quantized(t) => head(t.data()),
+        Value::Float { data, .. } => head(data),
+        Value::Index { data, .. } => head(data),
+    };
+    format!("{name} {}: {text}", value.shape())
 }
 
 fn head<T: std::fmt::Display>(values: &[T]) -> String {

@@ -209,9 +209,10 @@ impl<R: RngCore + Clone + Send + 'static> PointSource for Source<R> {
             state.fault.get_or_insert(EarlyError::Rows);
             return Fr::ONE;
         }
-        column[..overhang.len()].copy_from_slice(overhang);
         let mut rng = state.rng.clone();
-        column[usable..].fill_with(|| Fr::random(&mut rng));
+        let values: &mut [Fr] = &mut column;
+        values[..overhang.len()].copy_from_slice(overhang);
+        values[usable..].fill_with(|| Fr::random(&mut rng));
         let point = self.params.commit_lagrange(&column, Blind::default()).to_affine();
         state.early = Some(point);
         let mut hash = state.hash.clone();
