@@ -92,7 +92,9 @@ pub enum KeysError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A key file is damaged, or belongs to another model, plan, backend or SRS.
-    #[error("{path} does not hold the keys of this model, plan, backend and SRS; run `inferproof setup` again")]
+    #[error(
+        "{path} does not hold the keys of this model, plan, backend and SRS; run `inferproof setup` again"
+    )]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -307,7 +309,10 @@ impl Maker {
         }
     }
 
-    fn keys(self, (proving, verifying, proving_bytes): (ProvingKey<G1Affine>, VerifyingKey, u64)) -> ModelKeys {
+    fn keys(
+        self,
+        (proving, verifying, proving_bytes): (ProvingKey<G1Affine>, VerifyingKey, u64),
+    ) -> ModelKeys {
         ModelKeys {
             model: self.model,
             fixture: self.fixture,
@@ -325,7 +330,9 @@ impl Maker {
     }
 
     fn make(self, save_at: Option<&Path>) -> Result<ModelKeys, KeysError> {
-        let failed = |e: halo2_proofs::plonk::Error| KeysError::Halo2 { reason: e.to_string() };
+        let failed = |e: halo2_proofs::plonk::Error| KeysError::Halo2 {
+            reason: e.to_string(),
+        };
         let params = self.srs.params();
         let halo2 = keygen_vk(params, &self.fixture.keygen()).map_err(failed)?;
         let proving = keygen_pk(params, halo2, &self.fixture.keygen()).map_err(failed)?;
@@ -365,8 +372,7 @@ impl Maker {
             return None;
         }
         let params = self.model.plan().params.clone();
-        let proving =
-            ProvingKey::from_bytes::<InferenceCircuit>(raw, SerdeFormat::RawBytes, params).ok()?;
+        let proving = ProvingKey::from_bytes::<InferenceCircuit>(raw, SerdeFormat::RawBytes, params).ok()?;
         let verifying = self.verifying(&proving).ok()?;
         (verifying == stored).then_some((proving, verifying, raw.len() as u64))
     }

@@ -1,5 +1,8 @@
 //! The inferproof program.
-#![allow(clippy::print_stdout, reason = "this is the program: its answers go to stdout")]
+#![allow(
+    clippy::print_stdout,
+    reason = "this is the program: its answers go to stdout"
+)]
 
 mod cli;
 

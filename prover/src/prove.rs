@@ -178,7 +178,9 @@ fn transcript(
     statement: Fr,
 ) -> Result<Vec<u8>, ProveError> {
     let witness = Witness::new(keys.graph(), keys.plan(), inputs)?;
-    let rng = ChaCha20Rng::from_rng(OsRng).map_err(|e| ProveError::Entropy { reason: e.to_string() })?;
+    let rng = ChaCha20Rng::from_rng(OsRng).map_err(|e| ProveError::Entropy {
+        reason: e.to_string(),
+    })?;
     let mut session = Session::new(statement, &keys.plan().params, rng);
     let vk = keys.proving().get_vk();
     let source = session.point_source(
@@ -209,6 +211,8 @@ fn transcript(
         ),
         backend => return Err(ProveError::Backend { backend }),
     };
-    result.map_err(|e| ProveError::Halo2 { reason: e.to_string() })?;
+    result.map_err(|e| ProveError::Halo2 {
+        reason: e.to_string(),
+    })?;
     Ok(session.finish()?)
 }

@@ -74,7 +74,14 @@ fn refuse_changed(proved: &Proved, id: ModelId) -> Result<(), CliError> {
     let output = file.outputs.first_mut().ok_or_else(wrong)?;
     let (dtype, mut data) = (output.tensor.dtype(), output.tensor.data().to_vec());
     let first = data.first_mut().ok_or_else(wrong)?;
-    let (before, after) = (*first, if *first == dtype.max() { *first - 1 } else { *first + 1 });
+    let (before, after) = (
+        *first,
+        if *first == dtype.max() {
+            *first - 1
+        } else {
+            *first + 1
+        },
+    );
     *first = after;
     output.tensor = Tensor::new(output.tensor.shape().clone(), dtype, data).map_err(|_| wrong())?;
     let options = VerifyOptions {
@@ -104,7 +111,10 @@ fn largest(value: &Value) -> Option<usize> {
 /// Draws an image whose values are 0 to 1.
 fn draw(image: &NamedArray) {
     for line in image.data.to_f32().chunks(WIDTH) {
-        let text: String = line.iter().map(|ink| [shade(*ink); 2].iter().collect::<String>()).collect();
+        let text: String = line
+            .iter()
+            .map(|ink| [shade(*ink); 2].iter().collect::<String>())
+            .collect();
         println!("{}", text.trim_end());
     }
 }

@@ -1,7 +1,9 @@
 //! Errors of the program, their texts and exit codes.
 
-use inferproof_prover::{files::FileError, input::InputError, keys::KeysError, prove::ProveError, srs::SrsError};
 use inferproof_circuits::{graph::GraphError, tail::TailError};
+use inferproof_prover::{
+    files::FileError, input::InputError, keys::KeysError, prove::ProveError, srs::SrsError,
+};
 use inferproof_verifier::{KeyError, ModelIdError, ProofFileError, VerifyError};
 use std::error::Error;
 use std::process::ExitCode;

@@ -25,7 +25,10 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     if args.json {
         let mut map = json::plan(&model);
         map.append(&mut figures(&model));
-        map.insert("operators".to_owned(), model.graph().nodes.iter().map(|n| layer(&model, n)).collect());
+        map.insert(
+            "operators".to_owned(),
+            model.graph().nodes.iter().map(|n| layer(&model, n)).collect(),
+        );
         if args.soundness {
             map.insert("soundness".to_owned(), json!(soundness(&model)));
         }
@@ -69,7 +72,10 @@ fn per_activation(model: &Model) -> (f64, f64) {
     let count = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
     let values = count(cost.activations + cost.inputs).max(1.0);
     let activations = count(cost.activations).max(1.0);
-    (count(cost.cells_small) / values, count(cost.cells_full) / activations)
+    (
+        count(cost.cells_small) / values,
+        count(cost.cells_full) / activations,
+    )
 }
 
 fn figures(model: &Model) -> Map<String, Json> {
@@ -94,13 +100,20 @@ fn show_network(model: &Model) {
     let graph = model.graph();
     for port in &graph.inputs {
         let info = graph.tensor(port.tensor);
-        let kind = if port.float { "float, quantized to" } else { "taken as" };
+        let kind = if port.float {
+            "float, quantized to"
+        } else {
+            "taken as"
+        };
         println!(
             "input {} {}: {kind} {}, scale {}, zero point {}",
             port.name, info.shape, info.dtype, info.scale, info.zero_point
         );
     }
-    println!("{:<28} {:<10} {:<18} {:>12}  differs from onnxruntime", "node", "operator", "output", "mults");
+    println!(
+        "{:<28} {:<10} {:<18} {:>12}  differs from onnxruntime",
+        "node", "operator", "output", "mults"
+    );
     for node in &graph.nodes {
         let info = graph.tensor(node.output);
         let (values, channels) = differing(node);
@@ -129,7 +142,10 @@ fn show_network(model: &Model) {
 fn show_plan(model: &Model) {
     let (plan, cost) = (model.plan(), model.plan().cost);
     let (small, full) = per_activation(model);
-    println!("\nlayout: k {} (2^{} rows), {} lanes", plan.k, plan.k, plan.params.lanes);
+    println!(
+        "\nlayout: k {} (2^{} rows), {} lanes",
+        plan.k, plan.k, plan.params.lanes
+    );
     println!(
         "rows: tape {}, glue {}, table {}; activations {}, inputs {}, weights {}, multiplications {}",
         cost.tape_rows,
@@ -162,9 +178,18 @@ fn soundness(model: &Model) -> Vec<(&'static str, f64)> {
     let lookups = f64::from(u32::try_from(p.lookups_per_lane()).unwrap_or(u32::MAX));
     let degree = |x: f64| x.log2() - FIELD_BITS;
     vec![
-        ("lookup argument (beta, theta)", degree(2.0 * rows * (lanes * lookups + 1.0))),
-        ("combination of identities (alpha)", degree(rows * f64::from(p.weight_lanes) + 4.0)),
+        (
+            "lookup argument (beta, theta)",
+            degree(2.0 * rows * (lanes * lookups + 1.0)),
+        ),
+        (
+            "combination of identities (alpha)",
+            degree(rows * f64::from(p.weight_lanes) + 4.0),
+        ),
         ("evaluation of planes (v)", degree(rows * (step + 2.0) + lanes)),
-        ("gates, permutation (y, beta, gamma, x)", degree(8.0 * rows * f64::from(u32::try_from(plan.cost.degree).unwrap_or(u32::MAX)))),
+        (
+            "gates, permutation (y, beta, gamma, x)",
+            degree(8.0 * rows * f64::from(u32::try_from(plan.cost.degree).unwrap_or(u32::MAX))),
+        ),
     ]
 }

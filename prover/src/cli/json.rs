@@ -32,7 +32,10 @@ pub fn ran(graph: &Graph, ran: &Ran) -> Map<String, Json> {
     let outputs = graph.outputs.iter().map(|p| p.name.as_str());
     let mut map = Map::new();
     map.insert("inputs".to_owned(), named(inputs, ran.inputs.iter().map(tensor)));
-    map.insert("outputs".to_owned(), named(outputs, ran.outputs.iter().map(value)));
+    map.insert(
+        "outputs".to_owned(),
+        named(outputs, ran.outputs.iter().map(value)),
+    );
     map.insert("bit_exact".to_owned(), ran.differing.is_empty().into());
     let differing = ran.differing.iter().map(|d| difference(graph, d)).collect();
     map.insert("differing".to_owned(), Json::Array(differing));
@@ -63,10 +66,15 @@ pub fn exactness(graph: &Graph, differing: &[NodeDifference]) -> String {
     if differing.is_empty() {
         return "bit-exact to onnxruntime on this input".to_owned();
     }
-    let mut text = format!("{} values differ from onnxruntime on this input:", differing.len());
+    let mut text = format!(
+        "{} values differ from onnxruntime on this input:",
+        differing.len()
+    );
     for d in differing.iter().take(20) {
         let name = graph.nodes.get(d.node).map_or("?", |n| n.name.as_str());
-        let runtime = d.runtime.map_or("an int32 overflow".to_owned(), |v| v.to_string());
+        let runtime = d
+            .runtime
+            .map_or("an int32 overflow".to_owned(), |v| v.to_string());
         text.push_str(&format!(
             "\n  node {name}, flat index {}: {} is proved, onnxruntime gives {runtime}",
             d.index, d.proved

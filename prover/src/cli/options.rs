@@ -90,7 +90,13 @@ pub struct KeyArgs {
 impl KeyArgs {
     /// The keys of the model; what is missing is made.
     pub fn keys(&self, model: Model, replace: bool) -> Result<ModelKeys, CliError> {
-        make_keys(model, self.backend.into(), self.srs.as_deref(), self.keys.as_deref(), replace)
+        make_keys(
+            model,
+            self.backend.into(),
+            self.srs.as_deref(),
+            self.keys.as_deref(),
+            replace,
+        )
     }
 }
 
@@ -110,7 +116,9 @@ pub fn make_keys(
         None => Srs::cached_insecure(&cache, k)?,
     };
     if srs.is_insecure() {
-        eprintln!("INSECURE: the setup was made on this machine; whoever made it can forge proofs. For tests only.");
+        eprintln!(
+            "INSECURE: the setup was made on this machine; whoever made it can forge proofs. For tests only."
+        );
     }
     let store = match folder {
         Some(path) => Store::Folder { path, replace },

@@ -32,7 +32,12 @@ pub enum Command {
     /// Takes a setup from a ceremony.
     Import {
         /// A `.ptau` file of snarkjs.
-        #[arg(long, value_name = "FILE", required_unless_present = "raw", conflicts_with = "raw")]
+        #[arg(
+            long,
+            value_name = "FILE",
+            required_unless_present = "raw",
+            conflicts_with = "raw"
+        )]
         ptau: Option<PathBuf>,
         /// A file in halo2's layout.
         #[arg(long, value_name = "FILE")]

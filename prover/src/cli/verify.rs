@@ -7,8 +7,8 @@ use inferproof_circuits::tail::Value;
 use inferproof_prover::files;
 use inferproof_prover::input::{ArrayData, Claim, NamedArray, read_arrays, resolve_inputs, resolve_outputs};
 use inferproof_verifier::{
-    MAX_KEY_BYTES, MAX_PROOF_FILE_BYTES, ModelId, ProofFile, Trusted, Verified, VerifyError,
-    VerifyOptions, VerifyingKey, verify,
+    MAX_KEY_BYTES, MAX_PROOF_FILE_BYTES, ModelId, ProofFile, Trusted, Verified, VerifyError, VerifyOptions,
+    VerifyingKey, verify,
 };
 use serde_json::{Value as Json, json};
 use std::path::{Path, PathBuf};
@@ -97,12 +97,7 @@ fn read_key(path: &Path) -> Result<VerifyingKey, CliError> {
     Ok(VerifyingKey::from_bytes(&bytes)?)
 }
 
-fn check(
-    args: &Args,
-    key: Option<&VerifyingKey>,
-    id: Option<ModelId>,
-    path: &Path,
-) -> Result<(), CliError> {
+fn check(args: &Args, key: Option<&VerifyingKey>, id: Option<ModelId>, path: &Path) -> Result<(), CliError> {
     let bytes = files::read_limited(path, MAX_PROOF_FILE_BYTES as u64)?;
     let file = ProofFile::from_bytes(&bytes)?;
     let trusted = match (key, id) {
@@ -126,12 +121,18 @@ fn check(
     {
         let decided = !matches!(error, VerifyError::InsecureSrs | VerifyError::MaxDegreeSet);
         let valid = if decided { Json::Bool(false) } else { Json::Null };
-        println!("{}", json!({"model_id": file.model.to_string(), "valid": valid, "reason": error.to_string()}));
+        println!(
+            "{}",
+            json!({"model_id": file.model.to_string(), "valid": valid, "reason": error.to_string()})
+        );
     }
     let verified = result?;
     let claim = check_claims(args, &file, &verified);
     if let (Err(error), true) = (&claim, args.json) {
-        println!("{}", json!({"model_id": file.model.to_string(), "valid": false, "reason": error.to_string()}));
+        println!(
+            "{}",
+            json!({"model_id": file.model.to_string(), "valid": false, "reason": error.to_string()})
+        );
     }
     claim?;
     report(args, path, (&file, bytes.len()), &verified, verify_ms)
@@ -149,7 +150,8 @@ fn report(
     }
     let outputs = verified.final_outputs()?;
     if args.json {
-        let names = |ports: &'_ [(PublicPort, _)]| ports.iter().map(|(p, _)| p.name.clone()).collect::<Vec<_>>();
+        let names =
+            |ports: &'_ [(PublicPort, _)]| ports.iter().map(|(p, _)| p.name.clone()).collect::<Vec<_>>();
         let (ins, outs) = (names(&verified.inputs), names(&verified.outputs));
         let inputs = verified.inputs.iter().map(|(_, t)| json::tensor(t));
         println!(
@@ -168,7 +170,11 @@ fn report(
         );
         return Ok(());
     }
-    println!("{}: valid, {verify_ms:.1} ms, model {}", path.display(), verified.model);
+    println!(
+        "{}: valid, {verify_ms:.1} ms, model {}",
+        path.display(),
+        verified.model
+    );
     for ((port, _), value) in verified.outputs.iter().zip(&outputs) {
         println!("{}", json::show_value(&port.name, value));
     }
@@ -215,9 +221,10 @@ fn is_value(array: &NamedArray, value: &Value) -> bool {
     match (value, &array.data) {
         (Value::Float { data, .. }, _) => array.data.to_f32() == *data,
         (Value::Index { data, .. }, ArrayData::I64(found)) => found == data,
-        (Value::Quantized(tensor), ArrayData::I64(found)) => {
-            found.iter().copied().eq(tensor.data().iter().map(|v| i64::from(*v)))
-        }
+        (Value::Quantized(tensor), ArrayData::I64(found)) => found
+            .iter()
+            .copied()
+            .eq(tensor.data().iter().map(|v| i64::from(*v))),
         _ => false,
     }
 }
