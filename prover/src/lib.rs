@@ -2,4 +2,6 @@
 
 pub mod files;
 pub mod input;
+pub mod keys;
+pub mod prove;
 pub mod srs;

@@ -1,3 +1,11 @@
 //! The inferproof program.
+#![allow(
+    clippy::print_stdout,
+    reason = "this is the program: its answers go to stdout"
+)]
 
-fn main() {}
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -37,6 +37,7 @@ use inferproof_verifier::srs::{check_k, one_row_params};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Longest file name that is kept as part of a source.
 const MAX_NAME_BYTES: usize = 128;
@@ -112,7 +113,7 @@ pub struct ImportOptions {
 /// A checked SRS.
 #[derive(Debug, Clone)]
 pub struct Srs {
-    params: ParamsKZG<Bn256>,
+    params: Arc<ParamsKZG<Bn256>>,
     verifier: SrsVerifier,
     digest: [u8; 32],
     source: SrsSource,
@@ -246,6 +247,12 @@ impl Srs {
         &self.params
     }
 
+    /// halo2's parameters, shared.
+    #[must_use]
+    pub fn shared_params(&self) -> Arc<ParamsKZG<Bn256>> {
+        Arc::clone(&self.params)
+    }
+
     /// Log2 of the number of rows.
     #[must_use]
     pub fn k(&self) -> u32 {
@@ -287,7 +294,7 @@ impl Srs {
         let params = one_row_params()?.from_parts(k, g, Some(g_lagrange), G2Affine::generator(), tau_g2);
         let digest = verifier.digest();
         Ok(Self {
-            params,
+            params: Arc::new(params),
             verifier,
             digest,
             source,

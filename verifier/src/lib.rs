@@ -9,6 +9,7 @@ mod backend;
 mod batch;
 mod bytes;
 mod domain;
+pub mod early;
 mod error;
 mod key;
 mod model_id;

@@ -2,10 +2,11 @@
 //!
 //! The stock reader masks spare bits of compressed points, so that several byte strings decode to one proof,
 //! and does not mind bytes that it never reads. This one hashes through the stock code (the challenges are
-//! those of halo2's `Blake2bWrite`), but takes bytes from a slice, requires canonical encodings, and is
+//! those of halo2's `Blake2bWrite`, except v, see [`crate::early`]), but takes bytes from a slice, requires canonical encodings, and is
 //! asked for what is left over by [`StrictReader::finish`].
 
 use crate::bytes::{POINT_BYTES, SCALAR_BYTES};
+use crate::early::Rounds;
 use crate::error::TranscriptFault;
 use crate::points::decode_g1;
 use ff::PrimeField;
@@ -13,6 +14,7 @@ use halo2_proofs::{
     halo2curves::bn256::{Fr, G1Affine},
     transcript::{Blake2bRead, Challenge255, Transcript, TranscriptRead, TranscriptReadBuffer},
 };
+use inferproof_circuits::params::CircuitParams;
 use std::io;
 
 type Hash = Blake2bRead<io::Empty, G1Affine, Challenge255<G1Affine>>;
@@ -20,6 +22,7 @@ type Hash = Blake2bRead<io::Empty, G1Affine, Challenge255<G1Affine>>;
 /// Reads a proof from a slice.
 pub(crate) struct StrictReader<'a> {
     hash: Hash,
+    rounds: Rounds,
     proof: &'a [u8],
     position: usize,
     fault: Option<TranscriptFault>,
@@ -30,12 +33,17 @@ impl<'a> StrictReader<'a> {
     ///
     /// # Errors
     /// [`TranscriptFault::Hash`], which Blake2b over a scalar never gives.
-    pub(crate) fn new(statement: Fr, proof: &'a [u8]) -> Result<Self, TranscriptFault> {
+    pub(crate) fn new(
+        statement: Fr,
+        params: &CircuitParams,
+        proof: &'a [u8],
+    ) -> Result<Self, TranscriptFault> {
         let mut hash = Hash::init(io::empty());
         hash.common_scalar(statement)
             .map_err(|_| TranscriptFault::Hash { offset: 0 })?;
         Ok(Self {
             hash,
+            rounds: Rounds::new(params),
             proof,
             position: 0,
             fault: None,
@@ -77,7 +85,8 @@ impl<'a> StrictReader<'a> {
 
 impl Transcript<G1Affine, Challenge255<G1Affine>> for StrictReader<'_> {
     fn squeeze_challenge(&mut self) -> Challenge255<G1Affine> {
-        self.hash.squeeze_challenge()
+        let ordinary = self.hash.squeeze_challenge();
+        self.rounds.challenge(ordinary)
     }
 
     fn common_point(&mut self, point: G1Affine) -> io::Result<()> {
@@ -102,6 +111,9 @@ impl TranscriptRead<G1Affine, Challenge255<G1Affine>> for StrictReader<'_> {
         let point =
             decode_g1(&bytes).map_err(|source| self.fail(TranscriptFault::Point { offset, source }))?;
         self.common_point(point)?;
+        self.rounds
+            .point(&self.hash)
+            .map_err(|_| self.fail(TranscriptFault::Hash { offset }))?;
         Ok(point)
     }
 

@@ -228,7 +228,7 @@ where
         return Err(VerifyError::MalformedLength { expected, actual });
     }
     check_rows(key, instance)?;
-    let mut reader = StrictReader::new(statement, proof)?;
+    let mut reader = StrictReader::new(statement, &key.descriptor().params, proof)?;
     let (params, halo2, columns) = (key.params(), key.halo2(), [instance]);
     let instances = [columns.as_slice()];
     let result = match key.backend() {

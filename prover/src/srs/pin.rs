@@ -5,6 +5,7 @@ use blake2b_simd::Params;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::io::{Read, Seek};
+use std::path::Path;
 use std::str::FromStr;
 
 /// Bytes hashed at a time.
@@ -43,6 +44,20 @@ impl std::fmt::Display for Pin {
             Self::Blake2b(bytes) => ("blake2b", bytes.as_slice()),
         };
         write!(f, "{name}:{}", to_hex(bytes))
+    }
+}
+
+impl Pin {
+    /// Requires that a file has this hash.
+    ///
+    /// # Errors
+    /// [`SrsError::Pin`] within [`SrsError::At`], [`SrsError::File`].
+    pub fn check_file(&self, path: &Path) -> Result<(), SrsError> {
+        let mut file = crate::files::open(path)?;
+        check(&mut file, Some(self)).map_err(|source| SrsError::At {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })
     }
 }
 

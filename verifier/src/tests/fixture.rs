@@ -1,5 +1,6 @@
 //! A model, its keys, and an honest prover.
 
+use crate::early::{Rounds, Session};
 use crate::srs::SrsVerifier;
 use crate::verify::Kzg;
 use crate::{
@@ -15,8 +16,7 @@ use halo2_proofs::{
         strategy::SingleStrategy,
     },
     transcript::{
-        Blake2bRead, Blake2bWrite, Challenge255, Transcript, TranscriptReadBuffer, TranscriptWrite,
-        TranscriptWriterBuffer,
+        Blake2bRead, Challenge255, Transcript, TranscriptRead, TranscriptReadBuffer, TranscriptWrite,
     },
 };
 use inferproof_circuits::{
@@ -69,7 +69,7 @@ impl Spec {
 pub struct Model {
     pub graph: Graph,
     pub fixture: Fixture,
-    pub srs: ParamsKZG<Bn256>,
+    pub srs: Arc<ParamsKZG<Bn256>>,
     pub proving: ProvingKey<G1Affine>,
     pub key: VerifyingKey,
 }
@@ -155,7 +155,7 @@ impl Model {
         Self {
             graph,
             fixture,
-            srs,
+            srs: Arc::new(srs),
             proving,
             key,
         }
@@ -176,9 +176,17 @@ impl Model {
         Tensor::new(shape, DType::I8, x.to_vec()).unwrap()
     }
 
-    fn circuit(&self, x: &[i32]) -> InferenceCircuit {
+    fn circuit(&self, x: &[i32], session: &Session<ChaCha20Rng>) -> InferenceCircuit {
         let witness = Witness::new(&self.graph, self.fixture.plan(), &[self.input(x)]).unwrap();
-        self.fixture.prove(&witness)
+        let vk = self.proving.get_vk();
+        let column = vk.get_domain().empty_lagrange();
+        let source = session.point_source(self.srs.clone(), column, vk.cs().blinding_factors() + 1);
+        self.fixture.prove(&witness, source)
+    }
+
+    fn session(&self, statement: Fr) -> Session<ChaCha20Rng> {
+        let rng = ChaCha20Rng::from_rng(OsRng).unwrap();
+        Session::new(statement, &self.key.descriptor().params, rng)
     }
 
     pub fn prove(&self, x: &[i32], nonce: Option<Nonce>) -> ProofFile {
@@ -204,31 +212,31 @@ impl Model {
     }
 
     fn transcript(&self, x: &[i32], instance: &[Fr], statement: Fr) -> Vec<u8> {
-        let circuit = self.circuit(x);
-        let mut transcript = Blake2bWrite::<_, _, Challenge255<_>>::init(Vec::new());
-        transcript.common_scalar(statement).unwrap();
+        let mut session = self.session(statement);
+        let circuit = self.circuit(x, &session);
         let columns = [instance];
-        let (srs, pk, circuits, instances) = (&self.srs, &self.proving, &[circuit], &[columns.as_slice()]);
+        let (srs, pk, circuits, instances) = (&*self.srs, &self.proving, &[circuit], &[columns.as_slice()]);
+        let rng = session.clone();
         match self.key.backend() {
             Backend::Shplonk => create_proof::<Kzg, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
                 srs,
                 pk,
                 circuits,
                 instances,
-                OsRng,
-                &mut transcript,
+                rng,
+                &mut session,
             ),
             Backend::Gwc => create_proof::<Kzg, ProverGWC<'_, Bn256>, _, _, _, _>(
                 srs,
                 pk,
                 circuits,
                 instances,
-                OsRng,
-                &mut transcript,
+                rng,
+                &mut session,
             ),
         }
         .unwrap();
-        transcript.finalize()
+        session.finish().unwrap()
     }
 
     pub fn check(&self, file: &ProofFile) -> Result<Verified, VerifyError> {
@@ -238,7 +246,7 @@ impl Model {
 
 /// Writes a proof, and absorbs another instance column than the prover's own.
 struct Swapped<'a> {
-    inner: Blake2bWrite<Vec<u8>, G1Affine, Challenge255<G1Affine>>,
+    inner: Session<ChaCha20Rng>,
     /// Scalars that halo2 absorbs before its first point: the key's digest and the instance column.
     skip: usize,
     column: &'a [Fr],
@@ -279,8 +287,9 @@ impl TranscriptWrite<G1Affine, Challenge255<G1Affine>> for Swapped<'_> {
 
 /// A cheat's proof about `column`, which is the honest column after rows are taken modulo their number.
 pub fn wrapped_proof(model: &Model, x: &[i32], honest: &[Fr], column: &[Fr], statement: Fr) -> Vec<u8> {
-    let mut inner = Blake2bWrite::<_, _, Challenge255<_>>::init(Vec::new());
-    inner.common_scalar(statement).unwrap();
+    let session = model.session(statement);
+    let circuit = model.circuit(x, &session);
+    let mut inner = session.clone();
     inner
         .common_scalar(model.proving.get_vk().transcript_repr())
         .unwrap();
@@ -289,29 +298,64 @@ pub fn wrapped_proof(model: &Model, x: &[i32], honest: &[Fr], column: &[Fr], sta
         skip: 1 + honest.len(),
         column,
     };
-    let circuit = model.circuit(x);
     let columns = [honest];
     let instances = &[columns.as_slice()];
     create_proof::<Kzg, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
-        &model.srs,
+        &*model.srs,
         &model.proving,
         &[circuit],
         instances,
-        OsRng,
+        session.clone(),
         &mut transcript,
     )
     .unwrap();
-    transcript.inner.finalize()
+    session.finish().unwrap()
+}
+
+/// halo2's own reader, with v drawn early.
+struct Stock<'a> {
+    hash: Blake2bRead<&'a [u8], G1Affine, Challenge255<G1Affine>>,
+    rounds: Rounds,
+}
+
+impl Transcript<G1Affine, Challenge255<G1Affine>> for Stock<'_> {
+    fn squeeze_challenge(&mut self) -> Challenge255<G1Affine> {
+        let ordinary = self.hash.squeeze_challenge();
+        self.rounds.challenge(ordinary)
+    }
+
+    fn common_point(&mut self, point: G1Affine) -> io::Result<()> {
+        self.hash.common_point(point)
+    }
+
+    fn common_scalar(&mut self, scalar: Fr) -> io::Result<()> {
+        self.hash.common_scalar(scalar)
+    }
+}
+
+impl TranscriptRead<G1Affine, Challenge255<G1Affine>> for Stock<'_> {
+    fn read_point(&mut self) -> io::Result<G1Affine> {
+        let point = self.hash.read_point()?;
+        self.rounds.point(&self.hash)?;
+        Ok(point)
+    }
+
+    fn read_scalar(&mut self) -> io::Result<Fr> {
+        self.hash.read_scalar()
+    }
 }
 
 /// What halo2's own verifier says of a SHPLONK proof.
 pub fn stock_accepts(model: &Model, column: &[Fr], statement: Fr, proof: &[u8]) -> bool {
-    let mut transcript = Blake2bRead::<_, _, Challenge255<_>>::init(proof);
+    let mut transcript = Stock {
+        hash: Blake2bRead::init(proof),
+        rounds: Rounds::new(&model.key.descriptor().params),
+    };
     transcript.common_scalar(statement).unwrap();
-    let strategy = SingleStrategy::new(&model.srs);
+    let strategy = SingleStrategy::new(&*model.srs);
     let columns = [column];
     let instances = &[columns.as_slice()];
-    let (srs, vk) = (&model.srs, model.proving.get_vk());
+    let (srs, vk) = (&*model.srs, model.proving.get_vk());
     verify_proof::<Kzg, VerifierSHPLONK<'_, Bn256>, _, _, _>(srs, vk, strategy, instances, &mut transcript)
         .is_ok()
 }

@@ -95,7 +95,7 @@ fn parts_of_other_circuits_are_foreign() {
     ));
     assert_eq!(assemble(k + 1, k + 1, halo2), Err(KeyError::Foreign));
     assert_eq!(assemble(k, k + 1, halo2), Err(KeyError::Rows { k, srs_k: k + 1 }));
-    let compressed = keygen_vk_custom(&model.srs, &model.fixture.keygen(), true).unwrap();
+    let compressed = keygen_vk_custom(&*model.srs, &model.fixture.keygen(), true).unwrap();
     assert!(assemble(k, k, &compressed).is_err());
 }
 

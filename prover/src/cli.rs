@@ -1,0 +1,61 @@
+//! Commands, one per file.
+
+mod demo;
+mod error;
+mod inspect;
+mod json;
+mod options;
+mod progress;
+mod prove;
+mod run;
+mod setup;
+mod srs;
+mod verify;
+
+use clap::{Parser, Subcommand};
+use error::CliError;
+use std::process::ExitCode;
+
+/// Proves and verifies inference of int8 neural networks.
+#[derive(Debug, Parser)]
+#[command(name = "inferproof", version, about)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Proves and verifies one handwritten digit with the network inside this program.
+    Demo(demo::Args),
+    /// Shows a model's operators, exactness, cost and layout.
+    Inspect(inspect::Args),
+    /// Runs a model in the clear, with the integers that would be proved.
+    Run(run::Args),
+    /// Makes a model's keys and prints its model id.
+    Setup(setup::Args),
+    /// Runs a model and writes a proof of its outputs.
+    Prove(prove::Args),
+    /// Checks proofs. Exit code: 0 valid, 1 invalid, 2 cannot decide.
+    Verify(verify::Args),
+    /// Makes, checks and imports structured reference strings.
+    #[command(subcommand)]
+    Srs(srs::Command),
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let result = match Program::parse().command {
+        Command::Demo(args) => demo::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Run(args) => run::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Setup(args) => setup::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Prove(args) => prove::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Verify(args) => verify::run(&args),
+        Command::Srs(command) => srs::run(&command).map(|()| ExitCode::SUCCESS),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {}", error.with_causes());
+        error.code()
+    })
+}

@@ -1,0 +1,82 @@
+//! Errors of the program, their texts and exit codes.
+
+use inferproof_circuits::{graph::GraphError, tail::TailError};
+use inferproof_prover::{
+    files::FileError, input::InputError, keys::KeysError, prove::ProveError, srs::SrsError,
+};
+use inferproof_verifier::{KeyError, ModelIdError, ProofFileError, VerifyError};
+use std::error::Error;
+use std::process::ExitCode;
+
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Input(#[from] InputError),
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    #[error(transparent)]
+    Prove(#[from] ProveError),
+    #[error(transparent)]
+    Srs(#[from] SrsError),
+    #[error("the network cannot be run on these inputs")]
+    Graph(#[from] GraphError),
+    #[error("the outputs cannot be computed in the clear")]
+    Tail(#[from] TailError),
+    #[error(transparent)]
+    ProofFile(#[from] ProofFileError),
+    #[error("the verifying key is refused")]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    ModelId(#[from] ModelIdError),
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    #[error("there is no sample {sample} in array {array}, which has shape {shape:?}; samples count from 0")]
+    Sample {
+        sample: usize,
+        array: String,
+        shape: Vec<usize>,
+    },
+    #[error("the proof is valid, but {what}")]
+    Demo { what: &'static str },
+    #[error("{digit} is not one of the digits 0 to 9")]
+    Digit { digit: usize },
+    #[error("the proof is valid, but not about the expected {side} {name}")]
+    Claim { side: &'static str, name: String },
+    /// Says which model the proof is for.
+    #[error(
+        "nothing says which model to trust; the proof is for model {model}: if that is the one you expect, pass \
+         --model-id {model}, else pass --model-id or --vk of yours"
+    )]
+    NoTrust { model: String },
+}
+
+impl CliError {
+    pub fn claim(side: &'static str, name: &str) -> Self {
+        let name = name.to_owned();
+        Self::Claim { side, name }
+    }
+
+    pub fn code(&self) -> ExitCode {
+        match self {
+            Self::NoTrust { .. } => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
+    }
+
+    /// The message, then what caused it, each once.
+    pub fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let message = error.to_string();
+            if !text.contains(&message) {
+                text.push_str(": ");
+                text.push_str(&message);
+            }
+            cause = error.source();
+        }
+        text
+    }
+}

@@ -1,0 +1,195 @@
+//! `inferproof inspect`
+
+use super::{error::CliError, json, options};
+use inferproof_circuits::graph::Node;
+use inferproof_prover::keys::Model;
+use serde_json::{Map, Value as Json, json};
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The ONNX model.
+    model: PathBuf,
+    #[command(flatten)]
+    plan: options::PlanArgs,
+    /// Shows upper bounds of what a cheating prover can hope for.
+    #[arg(long)]
+    soundness: bool,
+    /// Prints one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> Result<(), CliError> {
+    let model = options::load_model(&args.model, &args.plan.options())?;
+    if args.json {
+        let mut map = json::plan(&model);
+        map.append(&mut figures(&model));
+        map.insert(
+            "operators".to_owned(),
+            model.graph().nodes.iter().map(|n| layer(&model, n)).collect(),
+        );
+        if args.soundness {
+            map.insert("soundness".to_owned(), json!(soundness(&model)));
+        }
+        println!("{}", Json::Object(map));
+        return Ok(());
+    }
+    show_network(&model);
+    show_plan(&model);
+    if args.soundness {
+        println!("\nsoundness: log2 of the chance of a false statement, upper bounds");
+        for (name, bits) in soundness(&model) {
+            println!("  {name:<44} 2^{bits:.0}");
+        }
+    }
+    Ok(())
+}
+
+/// Counts of differing accumulators of a node: listed ones, and channels that have any.
+fn differing(node: &Node) -> (usize, usize) {
+    node.op.requantize().map_or((0, 0), |r| r.num_differing())
+}
+
+fn layer(model: &Model, node: &Node) -> Json {
+    let info = model.graph().tensor(node.output);
+    let (values, channels) = differing(node);
+    json!({
+        "name": node.name,
+        "operator": node.op.kind(),
+        "shape": info.shape.dims(),
+        "dtype": info.dtype.to_string(),
+        "scale": info.scale,
+        "zero_point": info.zero_point,
+        "macs": node.op.macs(),
+        "differing_accumulators": values,
+        "differing_channels": channels,
+    })
+}
+
+fn per_activation(model: &Model) -> (f64, f64) {
+    let cost = model.plan().cost;
+    let count = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
+    let values = count(cost.activations + cost.inputs).max(1.0);
+    let activations = count(cost.activations).max(1.0);
+    (
+        count(cost.cells_small) / values,
+        count(cost.cells_full) / activations,
+    )
+}
+
+fn figures(model: &Model) -> Map<String, Json> {
+    let cost = model.plan().cost;
+    let (small, full) = per_activation(model);
+    let figures = json!({
+        "macs": model.graph().macs(),
+        "cost": cost,
+        "proof_bytes": cost.proof_bytes,
+        "cells_small_per_value": small,
+        "cells_full_per_activation": full,
+        "degree": cost.degree,
+        "columns_permutation": cost.columns_permutation,
+    });
+    match figures {
+        Json::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+fn show_network(model: &Model) {
+    let graph = model.graph();
+    for port in &graph.inputs {
+        let info = graph.tensor(port.tensor);
+        let kind = if port.float {
+            "float, quantized to"
+        } else {
+            "taken as"
+        };
+        println!(
+            "input {} {}: {kind} {}, scale {}, zero point {}",
+            port.name, info.shape, info.dtype, info.scale, info.zero_point
+        );
+    }
+    println!(
+        "{:<28} {:<10} {:<18} {:>12}  differs from onnxruntime",
+        "node", "operator", "output", "mults"
+    );
+    for node in &graph.nodes {
+        let info = graph.tensor(node.output);
+        let (values, channels) = differing(node);
+        let exact = if values == 0 {
+            "never".to_owned()
+        } else {
+            format!("at {values} accumulators in {channels} channels")
+        };
+        println!(
+            "{:<28} {:<10} {:<18} {:>12}  {exact}; {} scale {} zero point {}",
+            node.name,
+            node.op.kind(),
+            info.shape.to_string(),
+            node.op.macs(),
+            info.dtype,
+            info.scale,
+            info.zero_point
+        );
+    }
+    for port in &graph.outputs {
+        let tail: Vec<&str> = port.tail.iter().map(|op| op.kind()).collect();
+        println!("output {}: in the clear {tail:?}", port.name);
+    }
+}
+
+fn show_plan(model: &Model) {
+    let (plan, cost) = (model.plan(), model.plan().cost);
+    let (small, full) = per_activation(model);
+    println!(
+        "\nlayout: k {} (2^{} rows), {} lanes",
+        plan.k, plan.k, plan.params.lanes
+    );
+    println!(
+        "rows: tape {}, glue {}, table {}; activations {}, inputs {}, weights {}, multiplications {}",
+        cost.tape_rows,
+        cost.glue_rows,
+        cost.table_rows,
+        cost.activations,
+        cost.inputs,
+        cost.weights,
+        model.graph().macs()
+    );
+    println!(
+        "columns: {} small, {} full-size, {} fixed, {} under permutation; gate degree {}",
+        cost.columns_small, cost.columns_full, cost.columns_fixed, cost.columns_permutation, cost.degree
+    );
+    println!(
+        "cells: {} small ({small:.2} per activation or input), {} full-size ({full:.2} per activation)",
+        cost.cells_small, cost.cells_full
+    );
+    println!("proof: {} bytes with KZG and SHPLONK", cost.proof_bytes);
+}
+
+/// Degree bounds of the polynomial identities over the order of the field (2^253.6), in the order of the rounds.
+/// Crude: every row is taken to reach the largest exponent.
+fn soundness(model: &Model) -> Vec<(&'static str, f64)> {
+    const FIELD_BITS: f64 = 253.6;
+    let (plan, p) = (model.plan(), &model.plan().params);
+    let rows = f64::from(1u32 << plan.k.min(31));
+    let step = f64::from(p.steps.iter().copied().max().unwrap_or(1));
+    let lanes = f64::from(p.lanes);
+    let lookups = f64::from(u32::try_from(p.lookups_per_lane()).unwrap_or(u32::MAX));
+    let degree = |x: f64| x.log2() - FIELD_BITS;
+    vec![
+        (
+            "lookup argument (beta, theta)",
+            degree(2.0 * rows * (lanes * lookups + 1.0)),
+        ),
+        (
+            "combination of identities (alpha)",
+            degree(rows * f64::from(p.weight_lanes) + 4.0),
+        ),
+        ("evaluation of planes (v)", degree(rows * (step + 2.0) + lanes)),
+        (
+            "gates, permutation (y, beta, gamma, x)",
+            degree(8.0 * rows * f64::from(u32::try_from(plan.cost.degree).unwrap_or(u32::MAX))),
+        ),
+    ]
+}

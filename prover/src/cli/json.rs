@@ -1,0 +1,108 @@
+//! What the commands print for programs and for people.
+
+use inferproof_circuits::graph::{Graph, NodeDifference};
+use inferproof_circuits::tail::Value;
+use inferproof_circuits::tensor::Tensor;
+use inferproof_prover::keys::Model;
+use inferproof_prover::prove::Ran;
+use serde_json::{Map, Value as Json, json};
+
+/// `{shape, dtype, data}` of what the runtime would return.
+pub fn value(value: &Value) -> Json {
+    let shape = value.shape().dims();
+    match value {
+        Value::Quantized(tensor) => self::tensor(tensor),
+        Value::Float { data, .. } => json!({"shape": shape, "dtype": "float32", "data": data}),
+        Value::Index { data, .. } => json!({"shape": shape, "dtype": "int64", "data": data}),
+    }
+}
+
+pub fn tensor(tensor: &Tensor) -> Json {
+    json!({"shape": tensor.shape().dims(), "dtype": tensor.dtype().to_string(), "data": tensor.data()})
+}
+
+/// `{name: ...}` in the order of `names`.
+pub fn named<'a>(names: impl Iterator<Item = &'a str>, values: impl Iterator<Item = Json>) -> Json {
+    Json::Object(names.map(str::to_owned).zip(values).collect())
+}
+
+/// Inputs, outputs and exactness of a run.
+pub fn ran(graph: &Graph, ran: &Ran) -> Map<String, Json> {
+    let inputs = graph.inputs.iter().map(|p| p.name.as_str());
+    let outputs = graph.outputs.iter().map(|p| p.name.as_str());
+    let mut map = Map::new();
+    map.insert("inputs".to_owned(), named(inputs, ran.inputs.iter().map(tensor)));
+    map.insert(
+        "outputs".to_owned(),
+        named(outputs, ran.outputs.iter().map(value)),
+    );
+    map.insert("bit_exact".to_owned(), ran.differing.is_empty().into());
+    let differing = ran.differing.iter().map(|d| difference(graph, d)).collect();
+    map.insert("differing".to_owned(), Json::Array(differing));
+    map
+}
+
+fn difference(graph: &Graph, d: &NodeDifference) -> Json {
+    let name = graph.nodes.get(d.node).map(|n| n.name.as_str());
+    json!({"node": name, "index": d.index, "proved": d.proved, "runtime": d.runtime})
+}
+
+/// The layout's figures.
+pub fn plan(model: &Model) -> Map<String, Json> {
+    let (plan, cost) = (model.plan(), model.plan().cost);
+    let mut map = Map::new();
+    let mut put = |name: &str, value: Json| map.insert(name.to_owned(), value);
+    put("k", plan.k.into());
+    put("lanes", plan.params.lanes.into());
+    put("rows", (1u64 << plan.k).into());
+    put("cells_small", cost.cells_small.into());
+    put("cells_full", cost.cells_full.into());
+    put("activations", cost.activations.into());
+    map
+}
+
+/// Whether the run is bit-exact to onnxruntime, or where it is not.
+pub fn exactness(graph: &Graph, differing: &[NodeDifference]) -> String {
+    if differing.is_empty() {
+        return "bit-exact to onnxruntime on this input".to_owned();
+    }
+    let mut text = format!(
+        "{} values differ from onnxruntime on this input:",
+        differing.len()
+    );
+    for d in differing.iter().take(20) {
+        let name = graph.nodes.get(d.node).map_or("?", |n| n.name.as_str());
+        let runtime = d
+            .runtime
+            .map_or("an int32 overflow".to_owned(), |v| v.to_string());
+        text.push_str(&format!(
+            "\n  node {name}, flat index {}: {} is proved, onnxruntime gives {runtime}",
+            d.index, d.proved
+        ));
+    }
+    text
+}
+
+/// The outputs, short enough for a terminal.
+pub fn show_outputs(graph: &Graph, outputs: &[Value]) -> String {
+    let ports = graph.outputs.iter().zip(outputs);
+    let lines: Vec<String> = ports.map(|(port, value)| show_value(&port.name, value)).collect();
+    lines.join("\n")
+}
+
+/// One output, short enough for a terminal.
+pub fn show_value(name: &str, value: &Value) -> String {
+    let text = match value {
+        Value::Quantized(t) => head(t.data()),
+        Value::Float { data, .. } => head(data),
+        Value::Index { data, .. } => head(data),
+    };
+    format!("{name} {}: {text}", value.shape())
+}
+
+fn head<T: std::fmt::Display>(values: &[T]) -> String {
+    const MOST: usize = 16;
+    let shown: Vec<String> = values.iter().take(MOST).map(ToString::to_string).collect();
+    let rest = if values.len() > MOST { ", ..." } else { "" };
+    format!("[{}{rest}]", shown.join(", "))
+}

@@ -1,0 +1,175 @@
+//! Options that several commands share, and what they stand for.
+
+use super::error::CliError;
+use super::progress::Progress;
+use clap::ValueEnum;
+use inferproof_circuits::graph::Graph;
+use inferproof_circuits::plan::{Optimize, PlanOptions};
+use inferproof_circuits::tensor::Tensor;
+use inferproof_prover::files::{self, Cache};
+use inferproof_prover::input::{ArrayData, InputFile, NamedArray, read_arrays, resolve_inputs};
+use inferproof_prover::keys::{Model, ModelKeys, Store, setup};
+use inferproof_prover::srs::Srs;
+use inferproof_verifier::Backend;
+use std::path::{Path, PathBuf};
+
+/// Longest model that is read; the importer's own bound.
+const MAX_MODEL_BYTES: u64 = inferproof_circuits::import::onnx::MAX_BYTES as u64;
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Goal {
+    /// Prover time.
+    Time,
+    /// Proof size.
+    Size,
+    /// Prover memory.
+    Memory,
+    /// Prover time, with a price on proof size.
+    Balanced,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct PlanArgs {
+    /// Log2 of the number of rows; chosen by the planner when absent.
+    #[arg(short, value_parser = clap::value_parser!(u32).range(4..=24))]
+    k: Option<u32>,
+    /// Values in a row; chosen by the planner when absent.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=24))]
+    lanes: Option<u32>,
+    /// What the planner minimizes.
+    #[arg(long, value_enum, default_value = "balanced")]
+    optimize: Goal,
+}
+
+impl PlanArgs {
+    pub fn options(&self) -> PlanOptions {
+        PlanOptions {
+            k: self.k,
+            lanes: self.lanes,
+            optimize: match self.optimize {
+                Goal::Time => Optimize::Time,
+                Goal::Size => Optimize::Size,
+                Goal::Memory => Optimize::Memory,
+                Goal::Balanced => Optimize::Balanced,
+            },
+            ..PlanOptions::default()
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum BackendArg {
+    /// The shorter proofs.
+    Shplonk,
+    /// One opening per rotation.
+    Gwc,
+}
+
+impl From<BackendArg> for Backend {
+    fn from(arg: BackendArg) -> Self {
+        match arg {
+            BackendArg::Shplonk => Self::Shplonk,
+            BackendArg::Gwc => Self::Gwc,
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub struct KeyArgs {
+    /// Folder of the keys (`model.vk`, `model.pk`); the user's cache when absent.
+    #[arg(long, value_name = "DIR")]
+    keys: Option<PathBuf>,
+    /// The SRS, as `inferproof srs import` writes it; a local, INSECURE one when absent.
+    #[arg(long, value_name = "FILE")]
+    srs: Option<PathBuf>,
+    /// How polynomials are opened.
+    #[arg(long, value_enum, default_value = "shplonk")]
+    backend: BackendArg,
+}
+
+impl KeyArgs {
+    /// The keys of the model; what is missing is made.
+    pub fn keys(&self, model: Model, replace: bool) -> Result<ModelKeys, CliError> {
+        make_keys(
+            model,
+            self.backend.into(),
+            self.srs.as_deref(),
+            self.keys.as_deref(),
+            replace,
+        )
+    }
+}
+
+/// The keys of the model; what is missing is made.
+pub fn make_keys(
+    model: Model,
+    backend: Backend,
+    srs: Option<&Path>,
+    folder: Option<&Path>,
+    replace: bool,
+) -> Result<ModelKeys, CliError> {
+    let _progress = Progress::start("preparing setup and keys");
+    let cache = Cache::open_default()?;
+    let k = model.plan().k;
+    let srs = match srs {
+        Some(path) => Srs::open(path)?.downsize(k)?,
+        None => Srs::cached_insecure(&cache, k)?,
+    };
+    if srs.is_insecure() {
+        eprintln!(
+            "INSECURE: the setup was made on this machine; whoever made it can forge proofs. For tests only."
+        );
+    }
+    let store = match folder {
+        Some(path) => Store::Folder { path, replace },
+        None => Store::Cache(&cache),
+    };
+    Ok(setup(model, backend, srs, store)?)
+}
+
+/// Reads and plans a model.
+pub fn load_model(path: &Path, options: &PlanOptions) -> Result<Model, CliError> {
+    let _progress = Progress::start("reading the model");
+    let bytes = files::read_limited(path, MAX_MODEL_BYTES)?;
+    Ok(Model::load(&bytes, options)?)
+}
+
+/// The model's inputs from a file, or from one sample of it.
+pub fn load_inputs(path: &Path, graph: &Graph, sample: Option<usize>) -> Result<Vec<Tensor>, CliError> {
+    let mut file = read_arrays(path)?;
+    if let Some(sample) = sample {
+        file = take_sample(file, graph, sample)?;
+    }
+    Ok(resolve_inputs(&file, graph)?)
+}
+
+/// Row `sample` of the first axis of every array that the graph may want.
+pub fn take_sample(mut file: InputFile, graph: &Graph, sample: usize) -> Result<InputFile, CliError> {
+    let wanted = |array: &NamedArray| {
+        let name = array.name.as_deref();
+        name.is_none_or(|name| graph.inputs.iter().any(|port| port.name == name))
+    };
+    if file.arrays.len() > 1 {
+        file.arrays.retain(wanted);
+    }
+    for array in &mut file.arrays {
+        let missing = || CliError::Sample {
+            sample,
+            array: array.name.clone().unwrap_or_else(|| "without a name".to_owned()),
+            shape: array.shape.clone(),
+        };
+        let count = array.shape.first().copied().unwrap_or(0);
+        if sample >= count {
+            return Err(missing());
+        }
+        let len = array.data.len() / count;
+        let range = sample * len..(sample + 1) * len;
+        array.data = match &array.data {
+            ArrayData::F32(values) => ArrayData::F32(values[range].to_vec()),
+            ArrayData::F64(values) => ArrayData::F64(values[range].to_vec()),
+            ArrayData::I64(values) => ArrayData::I64(values[range].to_vec()),
+        };
+        array.shape[0] = 1;
+    }
+    Ok(file)
+}

@@ -1,0 +1,77 @@
+//! `inferproof prove`
+
+use super::progress::{Progress, cpu_ms};
+use super::{error::CliError, json, options};
+use inferproof_prover::{files, prove};
+use serde_json::{Value as Json, json};
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The ONNX model.
+    model: PathBuf,
+    /// Inputs: .npy, .npz or .json.
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// Takes this row of files that hold several samples.
+    #[arg(long, value_name = "N")]
+    sample: Option<usize>,
+    /// Where the proof goes.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    keys: options::KeyArgs,
+    #[command(flatten)]
+    plan: options::PlanArgs,
+    /// Prints one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> Result<(), CliError> {
+    let model = options::load_model(&args.model, &args.plan.options())?;
+    let inputs = options::load_inputs(&args.input, model.graph(), args.sample)?;
+    let mut figures = json::plan(&model);
+    let keys = args.keys.keys(model, false)?;
+    let before = cpu_ms();
+    let proved = {
+        let _progress = Progress::start("proving");
+        prove::prove(&keys, &inputs, None)?
+    };
+    let cpu = cpu_ms().zip(before).map(|(after, before)| after - before);
+    let bytes = proved.file.to_bytes()?;
+    files::write_bytes(&args.output, &bytes)?;
+    let id = keys.verifying().id().to_string();
+    if args.json {
+        figures.append(&mut json::ran(keys.graph(), &proved.ran));
+        let more = json!({
+            "model_id": id,
+            "proof_bytes": proved.file.proof.len(),
+            "file_bytes": bytes.len(),
+            "vk_bytes": keys.verifying().to_bytes().len(),
+            "pk_bytes": keys.proving_bytes(),
+            "prove_ms": proved.prove_ms,
+            "prove_cpu_ms": cpu,
+            "verify_ms": proved.verify_ms,
+            "valid": true,
+            "insecure_srs": keys.verifying().is_insecure(),
+        });
+        if let Json::Object(mut more) = more {
+            figures.append(&mut more);
+        }
+        println!("{}", Json::Object(figures));
+        return Ok(());
+    }
+    println!("{}", json::show_outputs(keys.graph(), &proved.ran.outputs));
+    println!("{}", json::exactness(keys.graph(), &proved.ran.differing));
+    println!("model id {id}");
+    println!(
+        "proved in {:.0} ms, verified in {:.1} ms; proof {} bytes, file {} bytes: {}",
+        proved.prove_ms,
+        proved.verify_ms,
+        proved.file.proof.len(),
+        bytes.len(),
+        args.output.display()
+    );
+    Ok(())
+}

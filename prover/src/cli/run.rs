@@ -1,0 +1,36 @@
+//! `inferproof run`
+
+use super::{error::CliError, json, options};
+use inferproof_circuits::import::onnx;
+use inferproof_prover::{files, keys::KeysError, prove};
+use serde_json::Value as Json;
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The ONNX model.
+    model: PathBuf,
+    /// Inputs: .npy, .npz or .json.
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// Takes this row of files that hold several samples.
+    #[arg(long, value_name = "N")]
+    sample: Option<usize>,
+    /// Prints one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> Result<(), CliError> {
+    let bytes = files::read_limited(&args.model, onnx::MAX_BYTES as u64)?;
+    let graph = onnx::load(&bytes).map_err(KeysError::from)?;
+    let inputs = options::load_inputs(&args.input, &graph, args.sample)?;
+    let ran = prove::run(&graph, &inputs)?;
+    if args.json {
+        println!("{}", Json::Object(json::ran(&graph, &ran)));
+        return Ok(());
+    }
+    println!("{}", json::show_outputs(&graph, &ran.outputs));
+    println!("{}", json::exactness(&graph, &ran.differing));
+    Ok(())
+}

@@ -1,0 +1,379 @@
+//! Models, their plans and their keys, and where keys are kept.
+//!
+//! A key file, integers in little endian:
+//!
+//! ```text
+//! magic "INFPPK1\n" | tag 32 | verifying key length u64 | verifying key | halo2's proving key (RawBytes)
+//! SHA-256 of everything before it
+//! ```
+//!
+//! The tag is a digest of everything that the keys depend on; a file with another tag is another model's.
+
+use crate::files::{self, Cache, CacheLock, FileError};
+use crate::srs::Srs;
+use halo2_proofs::{
+    SerdeFormat,
+    halo2curves::bn256::G1Affine,
+    plonk::{ProvingKey, keygen_pk, keygen_vk},
+};
+use inferproof_circuits::{
+    circuit::{Fixture, InferenceCircuit},
+    graph::{Graph, GraphError},
+    import::{ImportError, onnx},
+    plan::{Plan, PlanError, PlanOptions},
+    statement::{CIRCUIT_VERSION, Descriptor},
+};
+use inferproof_verifier::{Backend, KeyError, VerifyingKey};
+use sha2::{Digest, Sha256};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Longest key file that is read.
+pub const MAX_KEY_FILE_BYTES: u64 = 64 << 30;
+/// File in a folder of keys that [`Store::Folder`] reads and writes.
+pub const PROVING_KEY_FILE: &str = "model.pk";
+/// As [`PROVING_KEY_FILE`], for whoever verifies.
+pub const VERIFYING_KEY_FILE: &str = "model.vk";
+
+const MAGIC: &[u8; 8] = b"INFPPK1\n";
+const DIGEST_BYTES: usize = 32;
+const LENGTH_BYTES: usize = 8;
+/// The environment variable by which halo2 clamps the constraint degree.
+const MAX_DEGREE: &str = "MAX_DEGREE";
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeysError {
+    /// The bytes are no model, or one that cannot be proved.
+    #[error("the model cannot be imported")]
+    Import {
+        /// Why.
+        #[from]
+        source: ImportError,
+    },
+    /// The imported network is not valid.
+    #[error("the imported network is not valid")]
+    Graph {
+        /// Why.
+        #[from]
+        source: GraphError,
+    },
+    /// The network cannot be laid out.
+    #[error("the model cannot be laid out in a circuit")]
+    Plan {
+        /// Why.
+        #[from]
+        source: PlanError,
+    },
+    /// The SRS has another size than the plan.
+    #[error("the SRS is for 2^{srs_k} rows, the circuit has 2^{k}; downsize the SRS or choose -k {srs_k}")]
+    Rows {
+        /// Log2 of the circuit's rows.
+        k: u32,
+        /// Log2 of the size of the SRS.
+        srs_k: u32,
+    },
+    /// halo2 made no key.
+    #[error("halo2 made no key: {reason}")]
+    Halo2 {
+        /// halo2's reason.
+        reason: String,
+    },
+    /// The key is refused.
+    #[error("the verifying key is refused")]
+    Key {
+        /// Why.
+        #[from]
+        source: KeyError,
+    },
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A key file is damaged, or belongs to another model, plan, backend or SRS.
+    #[error(
+        "{path} does not hold the keys of this model, plan, backend and SRS; run `inferproof setup` again"
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The environment changes constraint degrees.
+    #[error("the environment variable {MAX_DEGREE} is set, which changes what proofs mean; unset it")]
+    MaxDegreeSet,
+}
+
+/// Refuses to go on when the environment changes constraint degrees.
+///
+/// # Errors
+/// [`KeysError::MaxDegreeSet`].
+pub(crate) fn check_environment() -> Result<(), KeysError> {
+    match std::env::var_os(MAX_DEGREE) {
+        None => Ok(()),
+        Some(_) => Err(KeysError::MaxDegreeSet),
+    }
+}
+
+/// A network with its layout.
+#[derive(Debug, Clone)]
+pub struct Model {
+    digest: [u8; DIGEST_BYTES],
+    graph: Arc<Graph>,
+    plan: Arc<Plan>,
+}
+
+impl Model {
+    /// Imports an ONNX file and plans its circuit.
+    ///
+    /// # Errors
+    /// [`KeysError::Import`], [`KeysError::Graph`], [`KeysError::Plan`], [`KeysError::MaxDegreeSet`].
+    pub fn load(onnx: &[u8], options: &PlanOptions) -> Result<Self, KeysError> {
+        check_environment()?;
+        let graph = onnx::load(onnx)?;
+        graph.validate()?;
+        let plan = Plan::new(&graph, options)?;
+        let mut hash = Sha256::new();
+        hash.update(b"inferproof model 1\0");
+        hash.update(Sha256::digest(onnx));
+        hash.update(format!("{options:?}"));
+        Ok(Self {
+            digest: hash.finalize().into(),
+            graph: Arc::new(graph),
+            plan: Arc::new(plan),
+        })
+    }
+
+    /// The integer network.
+    #[must_use]
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The layout.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+}
+
+/// Where keys are kept.
+#[derive(Debug, Clone, Copy)]
+pub enum Store<'a> {
+    /// Nowhere.
+    Nowhere,
+    /// In the user's cache: made again when damaged.
+    Cache(&'a Cache),
+    /// In a folder: [`PROVING_KEY_FILE`] and [`VERIFYING_KEY_FILE`]. Files of another model are an error, unless
+    /// `replace`.
+    Folder {
+        /// The folder, which is made.
+        path: &'a Path,
+        /// Whether keys that are there are made again.
+        replace: bool,
+    },
+}
+
+/// Everything that proofs of one model on one SRS need.
+#[derive(Clone)]
+pub struct ModelKeys {
+    model: Model,
+    fixture: Fixture,
+    srs: Srs,
+    proving: Arc<ProvingKey<G1Affine>>,
+    verifying: VerifyingKey,
+    proving_bytes: u64,
+}
+
+impl std::fmt::Debug for ModelKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ModelKeys")
+            .field("verifying", &self.verifying)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ModelKeys {
+    /// The network.
+    #[must_use]
+    pub fn graph(&self) -> &Graph {
+        self.model.graph()
+    }
+
+    /// The layout.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        self.model.plan()
+    }
+
+    /// The SRS.
+    #[must_use]
+    pub fn srs(&self) -> &Srs {
+        &self.srs
+    }
+
+    /// The verifying key.
+    #[must_use]
+    pub fn verifying(&self) -> &VerifyingKey {
+        &self.verifying
+    }
+
+    /// Bytes of halo2's proving key in a key file.
+    #[must_use]
+    pub fn proving_bytes(&self) -> u64 {
+        self.proving_bytes
+    }
+
+    pub(crate) fn fixture(&self) -> &Fixture {
+        &self.fixture
+    }
+
+    pub(crate) fn proving(&self) -> &ProvingKey<G1Affine> {
+        &self.proving
+    }
+}
+
+/// Takes the model's keys from `store`, or makes them and puts them there. Two runs at once make them once.
+///
+/// # Errors
+/// [`KeysError`].
+pub fn setup(model: Model, backend: Backend, srs: Srs, store: Store<'_>) -> Result<ModelKeys, KeysError> {
+    check_environment()?;
+    let (k, srs_k) = (model.plan().k, srs.k());
+    if k != srs_k {
+        return Err(KeysError::Rows { k, srs_k });
+    }
+    let descriptor = Descriptor::new(model.graph(), model.plan())?;
+    let maker = Maker {
+        fixture: Fixture::new(model.graph(), Arc::clone(&model.plan)),
+        tag: tag(&model, backend, &srs),
+        model,
+        descriptor,
+        backend,
+        srs,
+    };
+    match store {
+        Store::Nowhere => maker.make(None),
+        Store::Cache(cache) => maker.cached(cache),
+        Store::Folder { path, replace } => maker.in_folder(path, replace),
+    }
+}
+
+/// Names everything that the keys depend on.
+fn tag(model: &Model, backend: Backend, srs: &Srs) -> [u8; DIGEST_BYTES] {
+    let mut hash = Sha256::new();
+    hash.update(b"inferproof keys 1\0");
+    hash.update(CIRCUIT_VERSION.to_le_bytes());
+    hash.update(env!("CARGO_PKG_VERSION"));
+    hash.update(model.digest);
+    hash.update([backend.code(), u8::from(srs.is_insecure())]);
+    hash.update(srs.digest());
+    hash.finalize().into()
+}
+
+struct Maker {
+    model: Model,
+    fixture: Fixture,
+    descriptor: Descriptor,
+    backend: Backend,
+    srs: Srs,
+    tag: [u8; DIGEST_BYTES],
+}
+
+impl Maker {
+    fn cached(self, cache: &Cache) -> Result<ModelKeys, KeysError> {
+        let hex: String = self.tag.iter().map(|b| format!("{b:02x}")).collect();
+        let name = format!("keys-{hex}.pk");
+        let path = cache.entry(&name)?;
+        let _lock: CacheLock = cache.lock(&name)?;
+        match self.load(&path) {
+            Some(loaded) => Ok(self.keys(loaded)),
+            None => self.make(Some(&path)),
+        }
+    }
+
+    fn in_folder(self, folder: &Path, replace: bool) -> Result<ModelKeys, KeysError> {
+        std::fs::create_dir_all(folder).map_err(|source| FileError::Folder {
+            path: folder.to_owned(),
+            source,
+        })?;
+        let path = folder.join(PROVING_KEY_FILE);
+        if replace || !path.exists() {
+            let keys = self.make(Some(&path))?;
+            files::write_bytes(&folder.join(VERIFYING_KEY_FILE), keys.verifying.to_bytes())?;
+            return Ok(keys);
+        }
+        match self.load(&path) {
+            Some(loaded) => Ok(self.keys(loaded)),
+            None => Err(KeysError::Foreign { path }),
+        }
+    }
+
+    fn keys(
+        self,
+        (proving, verifying, proving_bytes): (ProvingKey<G1Affine>, VerifyingKey, u64),
+    ) -> ModelKeys {
+        ModelKeys {
+            model: self.model,
+            fixture: self.fixture,
+            srs: self.srs,
+            proving: Arc::new(proving),
+            verifying,
+            proving_bytes,
+        }
+    }
+
+    fn verifying(&self, proving: &ProvingKey<G1Affine>) -> Result<VerifyingKey, KeysError> {
+        let part = self.srs.verifier().clone();
+        let key = VerifyingKey::from_parts(self.descriptor.clone(), self.backend, part, proving.get_vk())?;
+        Ok(key)
+    }
+
+    fn make(self, save_at: Option<&Path>) -> Result<ModelKeys, KeysError> {
+        let failed = |e: halo2_proofs::plonk::Error| KeysError::Halo2 {
+            reason: e.to_string(),
+        };
+        let params = self.srs.params();
+        let halo2 = keygen_vk(params, &self.fixture.keygen()).map_err(failed)?;
+        let proving = keygen_pk(params, halo2, &self.fixture.keygen()).map_err(failed)?;
+        let verifying = self.verifying(&proving)?;
+        let raw = proving.to_bytes(SerdeFormat::RawBytes);
+        let length = raw.len() as u64;
+        if let Some(path) = save_at {
+            let key = verifying.to_bytes();
+            let key_length = (key.len() as u64).to_le_bytes();
+            let parts: [&[u8]; 5] = [MAGIC, &self.tag, &key_length, key, &raw];
+            let mut hash = Sha256::new();
+            parts.iter().for_each(|part| hash.update(part));
+            let checksum = hash.finalize();
+            files::write_atomic(path, |writer| {
+                parts.iter().try_for_each(|part| writer.write_all(part))?;
+                writer.write_all(&checksum)
+            })?;
+        }
+        Ok(self.keys((proving, verifying, length)))
+    }
+
+    /// The keys in a file, if it is whole and has this tag. halo2's reader panics on short input, so that nothing
+    /// reaches it but what the checksum covers.
+    fn load(&self, path: &Path) -> Option<(ProvingKey<G1Affine>, VerifyingKey, u64)> {
+        let bytes = files::read_limited(path, MAX_KEY_FILE_BYTES).ok()?;
+        let (body, checksum) = bytes.split_last_chunk::<DIGEST_BYTES>()?;
+        let rest = body.strip_prefix(MAGIC)?.strip_prefix(&self.tag)?;
+        if <[u8; DIGEST_BYTES]>::from(Sha256::digest(body)) != *checksum {
+            return None;
+        }
+        let (length, rest) = rest.split_first_chunk::<LENGTH_BYTES>()?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+        let (key, raw) = rest.split_at_checked(length)?;
+        // The stored key must be the one of this plan before halo2 allocates by what the proving key says.
+        let stored = VerifyingKey::from_bytes(key).ok()?;
+        if *stored.descriptor() != self.descriptor {
+            return None;
+        }
+        let params = self.model.plan().params.clone();
+        let proving = ProvingKey::from_bytes::<InferenceCircuit>(raw, SerdeFormat::RawBytes, params).ok()?;
+        let verifying = self.verifying(&proving).ok()?;
+        (verifying == stored).then_some((proving, verifying, raw.len() as u64))
+    }
+}
