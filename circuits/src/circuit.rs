@@ -243,14 +243,21 @@ pub(crate) fn fixed_columns<'a>(
             (mixed.slope, &fixed.slope),
         ]);
     }
+    all.extend(columns.table_second.map(|c| (c, fixed.table_second.as_slice())));
     all.extend(columns.zero.map(|c| (c, fixed.zero.as_slice())));
     all.extend(columns.max.map(|c| (c, fixed.max.as_slice())));
-    debug_assert_eq!(params.tails.len(), fixed.tails.len());
-    for (list, values) in [
-        (&columns.tails, &fixed.tails),
-        (&columns.steps, &fixed.steps),
+    let own_steps: &[Column<Fixed>] = if params.shared_steps {
+        &[]
+    } else {
+        &columns.accumulator_steps
+    };
+    let lists: [(&[Column<Fixed>], &[Vec<Fr>]); 4] = [
+        (&columns.patterns, &fixed.patterns),
+        (&columns.value_steps, &fixed.value_steps),
+        (own_steps, &fixed.accumulator_steps),
         (&columns.weights, &fixed.weights),
-    ] {
+    ];
+    for (list, values) in lists {
         all.extend(list.iter().zip(values).map(|(c, v)| (*c, v.as_slice())));
     }
     all

@@ -8,6 +8,8 @@ pub const MAX_LANES: usize = 24;
 const _: () = assert!(MAX_LANES * 8 < 253, "a packed public row must fit the field");
 /// Most weights in a row.
 pub const MAX_WEIGHT_LANES: usize = 64;
+/// Largest clamp magnitude with a table of its own.
+pub const MAX_CLAMP: usize = 1 << 22;
 /// Largest exponent of a lane or row step.
 pub const MAX_EXPONENT: u32 = 1 << 16;
 /// Lookup expressions in one helper: `h e1 e2 e3` under a selector has degree 5.
@@ -32,6 +34,39 @@ pub struct ParamsError {
     pub high: u64,
 }
 
+/// How the clamp magnitude a of a value y in `0..=R` is ranged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Clamp {
+    /// As this many limbs in the range table.
+    Limbs(u32),
+    /// In a table of its own, `0..=bound`.
+    Range(u32),
+    /// Together with y: the table holds `(y, 0)`, `(0, a)` and `(R, a)` for a up to the bound.
+    Pair(u32),
+}
+
+impl Clamp {
+    /// Cells of the magnitude.
+    #[must_use]
+    pub fn num_cells(self) -> u32 {
+        match self {
+            Self::Limbs(limbs) => limbs,
+            Self::Range(_) | Self::Pair(_) => 1,
+        }
+    }
+}
+
+/// Which lanes of a row hold values, and the monomials of the lanes: lane l has `v^(base (lanes - 1 - l))`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pattern {
+    /// Lanes 0..valid hold values.
+    pub valid: u32,
+    /// Base of the value evaluation.
+    pub value_base: u32,
+    /// Base of the accumulator evaluation.
+    pub accumulator_base: u32,
+}
+
 /// The columns and constants of the constraint system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CircuitParams {
@@ -39,18 +74,22 @@ pub struct CircuitParams {
     pub lanes: u32,
     /// Cells that a 12-bit limb is split into: 1, 2 or 3; the range table has `2^(12 / limb_split)` rows.
     pub limb_split: u32,
-    /// Limbs of the clamp magnitude.
-    pub clamp_limbs: u32,
+    /// How the clamp magnitude is ranged.
+    pub clamp: Clamp,
     /// Weights in a row.
     pub weight_lanes: u32,
     /// Ranges `[0, R]` of stored values, one table tag each, ascending.
     pub ranges: Vec<u32>,
     /// The stored zero point when all evaluated tensors share it; a fixed column otherwise.
     pub uniform_zero: Option<i32>,
-    /// Valid lanes of the rows that are not full, ascending; one selector column each.
-    pub tails: Vec<u32>,
-    /// Exponents of v by which the evaluation of a plane moves on from row to row.
-    pub steps: Vec<u32>,
+    /// Lane patterns; the first belongs to every row that names no other, each other one has a selector column.
+    pub patterns: Vec<Pattern>,
+    /// Exponents of v by which the value evaluation moves on from row to row.
+    pub value_steps: Vec<u32>,
+    /// Exponents of v by which the accumulator evaluation moves on from row to row.
+    pub accumulator_steps: Vec<u32>,
+    /// True when both evaluations take the same step in every row and share the columns that name it.
+    pub shared_steps: bool,
     /// True when the circuit has max rows.
     pub max_rows: bool,
 }
@@ -60,12 +99,18 @@ impl Default for CircuitParams {
         Self {
             lanes: 1,
             limb_split: 1,
-            clamp_limbs: 1,
+            clamp: Clamp::Limbs(1),
             weight_lanes: 1,
             ranges: vec![255],
             uniform_zero: Some(0),
-            tails: Vec::new(),
-            steps: Vec::new(),
+            patterns: vec![Pattern {
+                valid: 1,
+                value_base: 1,
+                accumulator_base: 1,
+            }],
+            value_steps: Vec::new(),
+            accumulator_steps: Vec::new(),
+            shared_steps: true,
             max_rows: false,
         }
     }
@@ -92,27 +137,33 @@ impl CircuitParams {
     pub fn validate(&self) -> Result<(), ParamsError> {
         within("lanes", self.lanes as usize, 1, MAX_LANES)?;
         within("limb_split", self.limb_split as usize, 1, 3)?;
-        within("clamp_limbs", self.clamp_limbs as usize, 1, 8)?;
+        match self.clamp {
+            Clamp::Limbs(limbs) => within("clamp limbs", limbs as usize, 1, 8)?,
+            Clamp::Range(bound) => within("clamp bound", bound as usize, 255, MAX_CLAMP)?,
+            Clamp::Pair(bound) => within("clamp bound", bound as usize, 1, MAX_CLAMP)?,
+        }
+        let paired = matches!(self.clamp, Clamp::Pair(_)) && self.max_rows;
+        within("max rows beside paired clamps", usize::from(paired), 0, 0)?;
         within("weight_lanes", self.weight_lanes as usize, 1, MAX_WEIGHT_LANES)?;
         within("ranges", self.ranges.len(), 1, 255)?;
-        within("tails", self.tails.len(), 0, MAX_LANES)?;
-        within("steps", self.steps.len(), 0, 64)?;
+        within("patterns", self.patterns.len(), 1, 64)?;
+        within("value_steps", self.value_steps.len(), 0, 64)?;
+        within("accumulator_steps", self.accumulator_steps.len(), 0, 64)?;
         for r in &self.ranges {
             within("range", *r as usize, 1, 255)?;
         }
-        for t in &self.tails {
-            within("tail", *t as usize, 1, self.lanes as usize - 1)?;
+        for p in &self.patterns {
+            within("valid lanes", p.valid as usize, 1, self.num_lanes())?;
+            within("base", p.value_base.max(p.accumulator_base) as usize, 1, 64)?;
+            within("base", p.value_base.min(p.accumulator_base) as usize, 1, 64)?;
         }
-        for s in &self.steps {
+        for s in self.value_steps.iter().chain(&self.accumulator_steps) {
             within("step", *s as usize, 1, MAX_EXPONENT as usize)?;
         }
+        let shared = !self.shared_steps || self.value_steps == self.accumulator_steps;
+        within("shared_steps", usize::from(shared), 1, 1)?;
         let ascending = |v: &[u32]| v.windows(2).all(|w| w[0] < w[1]);
-        within(
-            "order",
-            usize::from(ascending(&self.ranges) && ascending(&self.tails)),
-            1,
-            1,
-        )?;
+        within("order", usize::from(ascending(&self.ranges)), 1, 1)?;
         if let Some(z) = self.uniform_zero {
             within("uniform_zero", z.unsigned_abs() as usize, 0, 255)?;
         }
@@ -141,13 +192,18 @@ impl CircuitParams {
     #[must_use]
     pub fn cells_per_lane(&self) -> usize {
         let q = self.limb_split as usize;
-        1 + self.clamp_limbs as usize + 2 * q + (q - 1)
+        1 + self.clamp.num_cells() as usize + 2 * q + (q - 1)
     }
 
     /// Looked-up expressions of one lane.
     #[must_use]
     pub fn lookups_per_lane(&self) -> usize {
-        1 + self.clamp_limbs as usize + 3 * self.limb_split as usize
+        let clamp = match self.clamp {
+            Clamp::Limbs(limbs) => limbs as usize,
+            Clamp::Range(_) => 1,
+            Clamp::Pair(_) => 0,
+        };
+        1 + clamp + 3 * self.limb_split as usize
     }
 
     /// Logup helper columns.
@@ -171,10 +227,18 @@ impl CircuitParams {
         self.num_helpers() + 7
     }
 
-    /// Columns that name the row steps.
+    /// Columns that name the row steps of the value evaluation, and of the accumulator evaluation where it has its own.
     #[must_use]
-    pub fn num_step_columns(&self) -> usize {
-        self.steps.len().div_ceil(STEPS_PER_COLUMN)
+    pub fn num_step_columns(&self) -> (usize, usize) {
+        let own = if self.shared_steps {
+            0
+        } else {
+            self.accumulator_steps.len()
+        };
+        (
+            self.value_steps.len().div_ceil(STEPS_PER_COLUMN),
+            own.div_ceil(STEPS_PER_COLUMN),
+        )
     }
 
     /// Fixed columns.
@@ -183,18 +247,63 @@ impl CircuitParams {
         let mixed = if self.ranges.len() > 1 { 3 } else { 0 };
         let zero = usize::from(self.uniform_zero.is_none());
         // Active, boundary, public, d1 - 1, B, table value and tag, K step, G step, coefficient.
-        10 + mixed
-            + zero
-            + usize::from(self.max_rows)
-            + self.tails.len()
-            + self.num_step_columns()
+        10 + mixed + zero + usize::from(self.max_rows) + usize::from(self.is_paired()) + self.patterns.len()
+            - 1
+            + self.num_step_columns().0
+            + self.num_step_columns().1
             + self.num_weight_lanes()
     }
 
     /// Rows of the lookup table.
     #[must_use]
     pub fn table_rows(&self) -> usize {
-        (1 << self.limb_bits()) + self.ranges.iter().map(|r| *r as usize + 1).sum::<usize>()
+        let (per_range, own) = match self.clamp {
+            Clamp::Limbs(_) => (0, 0),
+            Clamp::Range(bound) => (0, bound as usize + 1),
+            Clamp::Pair(bound) => (2 * bound as usize, 0),
+        };
+        let ranges = self.ranges.iter().map(|r| *r as usize + 1 + per_range);
+        (1 << self.limb_bits()) + ranges.sum::<usize>() + own
+    }
+
+    /// Tag of the clamp magnitude's own table.
+    #[must_use]
+    pub fn clamp_tag(&self) -> u64 {
+        match self.clamp {
+            Clamp::Range(_) => self.ranges.len() as u64 + 1,
+            Clamp::Limbs(_) | Clamp::Pair(_) => 0,
+        }
+    }
+
+    /// True when a value and its clamp magnitude are looked up together.
+    #[must_use]
+    pub fn is_paired(&self) -> bool {
+        matches!(self.clamp, Clamp::Pair(_))
+    }
+
+    /// The lookup table: value, tag and second component of every row, in order.
+    pub fn table(&self) -> impl Iterator<Item = (u64, u64, u64)> + '_ {
+        let limbs = (0..1u64 << self.limb_bits()).map(|v| (v, 0, 0));
+        let ranges = (1u64..).zip(&self.ranges).flat_map(|(tag, range)| {
+            let range = u64::from(*range);
+            let bound = if let Clamp::Pair(bound) = self.clamp {
+                u64::from(bound)
+            } else {
+                0
+            };
+            (0..=range)
+                .map(move |y| (y, tag, 0))
+                .chain((1..=bound).map(move |a| (0, tag, a)))
+                .chain((1..=bound).map(move |a| (range, tag, a)))
+        });
+        let own = if let Clamp::Range(bound) = self.clamp {
+            u64::from(bound) + 1
+        } else {
+            0
+        };
+        limbs
+            .chain(ranges)
+            .chain((0..own).map(|a| (a, self.clamp_tag(), 0)))
     }
 
     /// Tag of the range `[0, range]` in the lookup table; limbs have tag 0.

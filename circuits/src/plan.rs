@@ -16,11 +16,10 @@ pub(crate) use lower::{Kind, Lowered};
 
 use crate::graph::{Graph, Node, TensorId};
 use crate::ops::Op;
-use crate::params::CircuitParams;
-use crate::quant::{Affine, DIVISOR_SHIFT};
+use crate::params::{CircuitParams, Pattern};
+use crate::quant::Affine;
 use crate::tensor::DType;
-use identity::Point;
-use layout::Plane;
+use layout::{Plane, Point};
 use lower::Home;
 use terms::Context;
 
@@ -115,8 +114,12 @@ pub struct PlanOptions {
 /// What a row of the tape holds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TapeRow {
-    /// Index of the step in [`CircuitParams::steps`], plus one; 0 starts a plane.
-    pub step: usize,
+    /// Index of the value step in [`CircuitParams::value_steps`], plus one; 0 starts a plane.
+    pub value_step: usize,
+    /// Likewise in [`CircuitParams::accumulator_steps`].
+    pub accumulator_step: usize,
+    /// Index in [`CircuitParams::patterns`].
+    pub pattern: usize,
     /// Valid lanes.
     pub valid: usize,
     /// Home.
@@ -156,8 +159,13 @@ impl Plan {
     pub fn new(graph: &Graph, options: &PlanOptions) -> Result<Self, PlanError> {
         let lowered = lower::lower(graph)?;
         check_bounds(graph, &lowered)?;
+        let demand = cost::Demand {
+            excess: u32::try_from(excess_bound(graph)).unwrap_or(u32::MAX),
+            ranges: ranges(&lowered),
+            max_rows: lowered.steps.iter().any(|s| matches!(s.kind, Kind::Max(..))),
+        };
         let mut shortest = usize::MAX;
-        for candidate in cost::candidates(graph, &lowered, options) {
+        for candidate in cost::candidates(graph, &lowered, &demand, options) {
             let built = Self::build(graph, &lowered, candidate)?;
             let rows = built.cost.rows_needed();
             if rows + RESERVED_ROWS <= 1 << built.k {
@@ -183,7 +191,12 @@ impl Plan {
             .map(|p| lanes * p.chunks(lanes))
             .max()
             .unwrap_or(1);
-        let mut stride = widest;
+        let lopsided = lowered
+            .homes
+            .iter()
+            .flat_map(|h| [h.value_scale, h.accumulator_scale]);
+        let mut stride = widest * lopsided.map(|s| s.1.div_ceil(s.0)).max().unwrap_or(1);
+        let highest = 4 * stride + 64;
         let identities = loop {
             let at = Point { lanes, stride };
             let context = Context {
@@ -199,7 +212,7 @@ impl Plan {
                 .map(|s| context.identity(s))
                 .collect::<Result<Vec<_>, _>>();
             match found {
-                Err(PlanError::RowStride) if stride < 4 * widest + 64 => stride += 1,
+                Err(PlanError::RowStride) if stride < highest => stride += 1,
                 other => break other?,
             }
         };
@@ -207,8 +220,9 @@ impl Plan {
         for (n, identity) in identities.iter().enumerate() {
             program.append(n, identity, choice.weight_lanes);
         }
-        let (rows, steps, tails) = tape_rows(&planes, num_rows, lanes, stride);
-        let params = circuit_params(graph, lowered, &choice, steps, tails)?;
+        let tape = Tape::new(lowered, &planes, num_rows, Point { lanes, stride });
+        let params = circuit_params(lowered, &choice, &tape)?;
+        let rows = tape.rows;
         let mut plan = Self {
             k: choice.k,
             params,
@@ -306,87 +320,120 @@ fn place(planes: &mut [Vec<Plane>], public: &[usize], lanes: usize) -> (usize, u
     (rows, public_rows)
 }
 
-/// What each tape row holds, the distinct row steps, and the distinct numbers of valid lanes below `lanes`.
-fn tape_rows(
-    planes: &[Vec<Plane>],
-    num_rows: usize,
-    lanes: usize,
-    stride: usize,
-) -> (Vec<TapeRow>, Vec<u32>, Vec<u32>) {
-    let blank = TapeRow {
-        step: 0,
-        valid: lanes,
-        home: 0,
-        plane: 0,
-        offset: 0,
-    };
-    let mut rows = vec![blank; num_rows];
-    let mut steps: Vec<usize> = Vec::new();
-    let mut tails: Vec<usize> = Vec::new();
-    let mut number = |e: usize| {
-        let at = steps.iter().position(|s| *s == e).unwrap_or_else(|| {
-            steps.push(e);
-            steps.len() - 1
-        });
-        at + 1
-    };
-    for (home, list) in planes.iter().enumerate() {
-        for (p, plane) in list.iter().enumerate() {
-            let chunks = plane.chunks(lanes);
-            for r in 0..plane.num_rows(lanes) {
-                let (i, chunk) = (r / chunks, r % chunks);
-                let step = match (i, chunk) {
-                    (0, 0) => 0,
-                    (_, 0) => number(stride - lanes * (chunks - 1)),
-                    _ => number(lanes),
-                };
-                let valid = plane.valid_lanes(chunk, lanes);
-                if valid < lanes && !tails.contains(&valid) {
-                    tails.push(valid);
+/// What each tape row holds, and the distinct row steps and lane patterns.
+struct Tape {
+    rows: Vec<TapeRow>,
+    value_steps: Vec<u32>,
+    accumulator_steps: Vec<u32>,
+    patterns: Vec<Pattern>,
+}
+
+/// Index of `item`, appended when it is new.
+fn intern<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
+    list.iter().position(|x| *x == item).unwrap_or_else(|| {
+        list.push(item);
+        list.len() - 1
+    })
+}
+
+fn small(v: usize) -> u32 {
+    u32::try_from(v).unwrap_or(u32::MAX)
+}
+
+impl Tape {
+    fn new(lowered: &Lowered, planes: &[Vec<Plane>], num_rows: usize, at: Point) -> Self {
+        let blank = TapeRow {
+            value_step: 0,
+            accumulator_step: 0,
+            pattern: 0,
+            valid: at.lanes,
+            home: 0,
+            plane: 0,
+            offset: 0,
+        };
+        let full = Pattern {
+            valid: small(at.lanes),
+            value_base: 1,
+            accumulator_base: 1,
+        };
+        let mut tape = Self {
+            rows: vec![blank; num_rows],
+            value_steps: Vec::new(),
+            accumulator_steps: Vec::new(),
+            patterns: vec![full],
+        };
+        for (home, list) in planes.iter().enumerate() {
+            for (p, plane) in list.iter().enumerate() {
+                for r in 0..plane.num_rows(at.lanes) {
+                    tape.rows[plane.first_row + r] = TapeRow {
+                        home,
+                        plane: p,
+                        ..tape.row(&lowered.homes[home], plane, r, at)
+                    };
                 }
-                let offset = i * plane.width + chunk * lanes;
-                rows[plane.first_row + r] = TapeRow {
-                    step,
-                    valid,
-                    home,
-                    plane: p,
-                    offset,
-                };
             }
         }
+        tape
     }
-    tails.sort_unstable();
-    let to_u32 = |v: Vec<usize>| {
-        v.into_iter()
-            .map(|x| u32::try_from(x).unwrap_or(u32::MAX))
-            .collect()
-    };
-    (rows, to_u32(steps), to_u32(tails))
+
+    /// Row `r` of a plane.
+    fn row(&mut self, home: &Home, plane: &Plane, r: usize, at: Point) -> TapeRow {
+        let chunks = plane.chunks(at.lanes);
+        let (i, chunk) = (r / chunks, r % chunks);
+        let exponent = |scale: layout::Scale| match (i, chunk) {
+            (0, 0) => None,
+            (_, 0) => Some(small(at.stride * scale.0 - scale.1 * at.lanes * (chunks - 1))),
+            _ => Some(small(scale.1 * at.lanes)),
+        };
+        let number = |list: &mut Vec<u32>, e: Option<u32>| e.map_or(0, |e| intern(list, e) + 1);
+        let valid = plane.valid_lanes(chunk, at.lanes);
+        // With one valid lane the base still counts: lane 0 has the monomial v^(base (lanes - 1)).
+        let pattern = Pattern {
+            valid: small(valid),
+            value_base: small(home.value_scale.1),
+            accumulator_base: small(home.accumulator_scale.1),
+        };
+        TapeRow {
+            value_step: number(&mut self.value_steps, exponent(home.value_scale)),
+            accumulator_step: number(&mut self.accumulator_steps, exponent(home.accumulator_scale)),
+            pattern: intern(&mut self.patterns, pattern),
+            valid,
+            home: 0,
+            plane: 0,
+            offset: i * plane.width + chunk * at.lanes,
+        }
+    }
+}
+
+/// Distinct ranges of stored values.
+fn ranges(lowered: &Lowered) -> Vec<u32> {
+    let mut ranges: Vec<u32> = lowered.homes.iter().map(|h| h.range).collect();
+    ranges.sort_unstable();
+    ranges.dedup();
+    ranges
 }
 
 /// Columns and constants for the choice.
 fn circuit_params(
-    graph: &Graph,
     lowered: &Lowered,
     choice: &cost::Candidate,
-    steps: Vec<u32>,
-    tails: Vec<u32>,
+    tape: &Tape,
 ) -> Result<CircuitParams, PlanError> {
-    let mut ranges: Vec<u32> = lowered.homes.iter().map(|h| h.range).collect();
-    ranges.sort_unstable();
-    ranges.dedup();
     let zero = lowered.homes.first().map_or(0, |h| h.zero);
     let same = lowered.homes.iter().all(|h| h.zero == zero);
     let uniform_zero = if same { i32::try_from(zero).ok() } else { None };
     let params = CircuitParams {
         lanes: u32::try_from(choice.lanes).unwrap_or(u32::MAX),
         limb_split: choice.limb_split,
-        clamp_limbs: clamp_limbs(excess_bound(graph), DIVISOR_SHIFT / choice.limb_split),
+        clamp: choice.clamp,
         weight_lanes: u32::try_from(choice.weight_lanes).unwrap_or(u32::MAX),
-        ranges,
+        ranges: ranges(lowered),
         uniform_zero,
-        tails,
-        steps,
+        patterns: tape.patterns.clone(),
+        value_steps: tape.value_steps.clone(),
+        accumulator_steps: tape.accumulator_steps.clone(),
+        shared_steps: tape.rows.iter().all(|r| r.value_step == r.accumulator_step)
+            && tape.value_steps == tape.accumulator_steps,
         max_rows: lowered.steps.iter().any(|s| matches!(s.kind, Kind::Max(..))),
     };
     let limit = |e: crate::params::ParamsError| PlanError::TooLarge {
@@ -396,11 +443,6 @@ fn circuit_params(
     };
     params.validate().map_err(limit)?;
     Ok(params)
-}
-
-/// Limbs of `bits` bits that hold 0..=bound.
-fn clamp_limbs(bound: u64, bits: u32) -> u32 {
-    (u64::BITS - bound.leading_zeros()).div_ceil(bits).max(1)
 }
 
 /// Largest distance of an unclamped quotient from its clamp, over all operators.

@@ -22,6 +22,7 @@ pub(crate) struct FixedTables {
     pub b: Vec<Fr>,
     pub table_value: Vec<Fr>,
     pub table_tag: Vec<Fr>,
+    pub table_second: Vec<Fr>,
     pub k_step: Vec<Fr>,
     pub g_step: Vec<Fr>,
     pub coef: Vec<Fr>,
@@ -30,8 +31,11 @@ pub(crate) struct FixedTables {
     pub slope: Vec<Fr>,
     pub zero: Vec<Fr>,
     pub max: Vec<Fr>,
-    pub tails: Vec<Vec<Fr>>,
-    pub steps: Vec<Vec<Fr>>,
+    /// Selectors of all patterns but the first.
+    pub patterns: Vec<Vec<Fr>>,
+    pub value_steps: Vec<Vec<Fr>>,
+    /// Empty when the steps are shared.
+    pub accumulator_steps: Vec<Vec<Fr>>,
     pub weights: Vec<Vec<Fr>>,
     /// `(evaluation column, row) -> row of X`.
     pub copies: Vec<(CopyFrom, usize)>,
@@ -75,6 +79,7 @@ pub(crate) fn fixed_tables(graph: &Graph, plan: &Plan) -> FixedTables {
         b: column(),
         table_value: column(),
         table_tag: column(),
+        table_second: column(),
         k_step: column(),
         g_step: column(),
         coef: column(),
@@ -83,8 +88,9 @@ pub(crate) fn fixed_tables(graph: &Graph, plan: &Plan) -> FixedTables {
         slope: column(),
         zero: column(),
         max: column(),
-        tails: plan.params.tails.iter().map(|_| column()).collect(),
-        steps: (0..plan.params.num_step_columns()).map(|_| column()).collect(),
+        patterns: (1..plan.params.patterns.len()).map(|_| column()).collect(),
+        value_steps: (0..plan.params.num_step_columns().0).map(|_| column()).collect(),
+        accumulator_steps: (0..plan.params.num_step_columns().1).map(|_| column()).collect(),
         weights: (0..plan.params.num_weight_lanes()).map(|_| column()).collect(),
         copies: Vec::new(),
     };
@@ -98,18 +104,20 @@ pub(crate) fn fixed_tables(graph: &Graph, plan: &Plan) -> FixedTables {
     t
 }
 
-/// The lookup table: limbs with tag 0, then every range under its tag.
+/// The lookup table.
 fn fill_table(t: &mut FixedTables, plan: &Plan) {
-    let mut row = 1 << plan.params.limb_bits();
-    for (v, cell) in (0u64..).zip(&mut t.table_value[..row]) {
-        *cell = Fr::from(v);
+    for (row, (value, tag, second)) in plan.params.table().enumerate() {
+        t.table_value[row] = Fr::from(value);
+        t.table_tag[row] = Fr::from(tag);
+        t.table_second[row] = Fr::from(second);
     }
-    for (tag, range) in (1u64..).zip(&plan.params.ranges) {
-        for v in 0..=u64::from(*range) {
-            t.table_value[row] = Fr::from(v);
-            t.table_tag[row] = Fr::from(tag);
-            row += 1;
-        }
+}
+
+/// Opcode of a step, where the evaluation has columns of its own.
+fn name_step(columns: &mut [Vec<Fr>], step: usize, r: usize) {
+    let Some(step) = step.checked_sub(1) else { return };
+    if let Some(column) = columns.get_mut(step / STEPS_PER_COLUMN) {
+        column[r] = Fr::from((step % STEPS_PER_COLUMN + 1) as u64);
     }
 }
 
@@ -130,15 +138,10 @@ fn fill_tape(t: &mut FixedTables, graph: &Graph, plan: &Plan) {
         .collect();
     for (r, row) in plan.rows.iter().enumerate() {
         let home = &plan.lowered.homes[row.home];
-        if row.step > 0 {
-            let (column, op) = (
-                (row.step - 1) / STEPS_PER_COLUMN,
-                (row.step - 1) % STEPS_PER_COLUMN + 1,
-            );
-            t.steps[column][r] = Fr::from(op as u64);
-        }
-        if let Some(tail) = plan.params.tails.iter().position(|v| *v as usize == row.valid) {
-            t.tails[tail][r] = Fr::ONE;
+        name_step(&mut t.value_steps, row.value_step, r);
+        name_step(&mut t.accumulator_steps, row.accumulator_step, r);
+        if let Some(pattern) = row.pattern.checked_sub(1) {
+            t.patterns[pattern][r] = Fr::ONE;
         }
         t.zero[r] = field(home.zero);
         t.range[r] = Fr::from(u64::from(home.range));

@@ -5,10 +5,12 @@ use super::witness::{Cells, Witness};
 use super::{Drawn, field};
 use crate::chips::logup::invert_all;
 use crate::params::{CircuitParams, EXPRESSIONS_IN_SUM, EXPRESSIONS_PER_HELPER};
+use crate::plan::layout::Point;
 use crate::plan::{Evaluated, GStep, Identity, KStep, Plan, Source};
 use ff::{Field, PrimeField};
 use halo2_proofs::halo2curves::bn256::Fr;
 use rayon::prelude::*;
+use std::collections::HashMap;
 
 /// Columns of phase 1 in the order lane by lane (y, clamp, r1, r0, gap), then the multiplicities.
 pub(crate) type PhaseOne = Vec<Vec<Fr>>;
@@ -54,7 +56,7 @@ pub(crate) fn phase_one(plan: &Plan, witness: &Witness, fixed: &FixedTables) -> 
             let d1 = to_integer(&fixed.d1_minus_1[r]).unwrap_or(0).cast_signed();
             let gap = d1 - cells.r1;
             let all = std::iter::once(field(cells.y))
-                .chain(limbs(cells.a, params.clamp_limbs, bits))
+                .chain(limbs(cells.a, params.clamp.num_cells(), bits))
                 .chain(limbs(cells.r1, q, bits))
                 .chain(limbs(cells.r0, q, bits))
                 .chain(limbs(gap, q, bits).skip(1));
@@ -93,27 +95,37 @@ pub(crate) fn to_integer(value: &Fr) -> Option<u64> {
     bytes[..8].try_into().ok().map(u64::from_le_bytes)
 }
 
-/// Looked-up values and tags of one row, in the order of the logup chip.
-fn row_entries(params: &CircuitParams, fixed: &FixedTables, columns: &[Vec<Fr>], r: usize) -> Vec<(Fr, Fr)> {
-    let (q, na) = (params.limb_split as usize, params.clamp_limbs as usize);
+/// Value, tag and second component of a lookup.
+type Entry = [Fr; 3];
+
+/// The lookups of one row, in the order of the logup chip.
+fn row_entries(params: &CircuitParams, fixed: &FixedTables, columns: &[Vec<Fr>], r: usize) -> Vec<Entry> {
+    let (q, na) = (params.limb_split as usize, params.clamp.num_cells() as usize);
     let bits = params.limb_bits();
     let tag = if params.ranges.len() > 1 {
         fixed.tag[r]
     } else {
         Fr::ONE
     };
+    let clamp_tag = Fr::from(params.clamp_tag());
+    let limb = |value: Fr| [value, Fr::ZERO, Fr::ZERO];
     let mut entries = Vec::with_capacity(params.num_lanes() * params.lookups_per_lane());
     for lane in 0..params.num_lanes() {
         let cells = &columns[lane * params.cells_per_lane()..];
-        entries.push((cells[0][r], tag));
-        entries.extend((1..1 + na + 2 * q).map(|i| (cells[i][r], Fr::ZERO)));
+        if params.is_paired() {
+            entries.push([cells[0][r], tag, cells[1][r]]);
+        } else {
+            entries.push([cells[0][r], tag, Fr::ZERO]);
+            entries.extend((1..1 + na).map(|i| [cells[i][r], clamp_tag, Fr::ZERO]));
+        }
+        entries.extend((1 + na..1 + na + 2 * q).map(|i| limb(cells[i][r])));
         let r1 = sum_limbs(&cells[1 + na..], q, bits, r);
         let mut low = fixed.d1_minus_1[r] - r1;
         for i in 1..q {
             low -= cells[na + 2 * q + i][r] * shift(bits, i);
         }
-        entries.push((low, Fr::ZERO));
-        entries.extend((1..q).map(|i| (cells[na + 2 * q + i][r], Fr::ZERO)));
+        entries.push(limb(low));
+        entries.extend((1..q).map(|i| limb(cells[na + 2 * q + i][r])));
     }
     entries
 }
@@ -134,29 +146,20 @@ fn sum_limbs(columns: &[Vec<Fr>], count: usize, bits: u32, r: usize) -> Fr {
 /// multiplicities satisfy the argument then.
 fn multiplicities(columns: &mut PhaseOne, plan: &Plan, fixed: &FixedTables) {
     let params = &plan.params;
-    let limb_rows = 1usize << params.limb_bits();
-    let mut first = vec![0usize; params.ranges.len() + 1];
-    let mut row = limb_rows;
-    for (t, range) in params.ranges.iter().enumerate() {
-        first[t + 1] = row;
-        row += *range as usize + 1;
-    }
+    let rows: HashMap<(u64, u64, u64), usize> = params
+        .table()
+        .enumerate()
+        .map(|(row, entry)| (entry, row))
+        .collect();
     let mut counts = vec![0u64; params.table_rows()];
     for r in 0..plan.active_rows() {
-        for (value, tag) in row_entries(params, fixed, columns, r) {
-            let (Some(v), Some(t)) = (to_integer(&value), to_integer(&tag)) else {
+        for [value, tag, second] in row_entries(params, fixed, columns, r) {
+            let found = (to_integer(&value), to_integer(&tag), to_integer(&second));
+            let (Some(value), Some(tag), Some(second)) = found else {
                 continue;
             };
-            let (Ok(v), Ok(t)) = (usize::try_from(v), usize::try_from(t)) else {
-                continue;
-            };
-            let size = if t == 0 {
-                limb_rows
-            } else {
-                params.ranges[t - 1] as usize + 1
-            };
-            if v < size {
-                counts[first[t] + v] += 1;
+            if let Some(row) = rows.get(&(value, tag, second)) {
+                counts[*row] += 1;
             }
         }
     }
@@ -179,10 +182,14 @@ pub(crate) fn phase_two(plan: &Plan, fixed: &FixedTables, one: &[Vec<Fr>], drawn
             for (i, row) in part.chunks_mut(width).enumerate() {
                 let r = chunk * 256 + i;
                 let entries = row_entries(params, fixed, one, r);
-                for (cell, (value, tag)) in row.iter_mut().zip(entries) {
-                    *cell = drawn.beta + value + drawn.theta * tag;
+                let denominator = |[value, tag, second]: Entry| {
+                    drawn.beta + value + drawn.theta * (tag + drawn.theta * second)
+                };
+                for (cell, entry) in row.iter_mut().zip(entries) {
+                    *cell = denominator(entry);
                 }
-                row[width - 1] = drawn.beta + fixed.table_value[r] + drawn.theta * fixed.table_tag[r];
+                let table = [fixed.table_value[r], fixed.table_tag[r], fixed.table_second[r]];
+                row[width - 1] = denominator(table);
             }
             invert_all(part);
         });
@@ -258,11 +265,15 @@ fn overhang(plan: &Plan, fixed: &FixedTables, one: &[Vec<Fr>], alpha: Fr, identi
     let mut free = vec![false; identity.degree + 1];
     identity.overhang.iter().for_each(|e| free[*e] = true);
     let powers = powers_of(alpha, identity.max_power);
-    let lanes = plan.params.num_lanes();
+    let at = Point {
+        lanes: plan.params.num_lanes(),
+        stride: plan.row_stride,
+    };
     let mut subtract = |exponent: usize, source: Source, factor: Fr, values: &[Fr]| {
         let plane = &plan.planes[source.home][source.plane];
-        for (at, x) in values.iter().enumerate() {
-            let e = exponent + plane.exponent(at / plane.width, at % plane.width, lanes, plan.row_stride);
+        let scale = plan.lowered.homes[source.home].value_scale;
+        for (i, x) in values.iter().enumerate() {
+            let e = exponent + plane.exponent(i / plane.width, i % plane.width, at, scale);
             if free.get(e).copied().unwrap_or(false) {
                 z[e] -= factor * x;
             }
@@ -330,7 +341,7 @@ fn lane_accumulator(
     r: usize,
     alpha: Fr,
 ) -> Fr {
-    let (q, na) = (params.limb_split as usize, params.clamp_limbs as usize);
+    let (q, na) = (params.limb_split as usize, params.clamp.num_cells() as usize);
     let bits = params.limb_bits();
     let (y, a) = (cells[0][r], sum_limbs(&cells[1..], na, bits, r));
     let r1 = sum_limbs(&cells[1 + na..], q, bits, r);
@@ -355,28 +366,42 @@ fn lane_accumulator(
 fn evaluations(plan: &Plan, fixed: &FixedTables, one: &[Vec<Fr>], alpha: Fr, v: Fr) -> (Vec<Fr>, Vec<Fr>) {
     let params = &plan.params;
     let (rows, lanes) = (plan.active_rows(), params.num_lanes());
-    let steps: Vec<Fr> = params
-        .steps
+    let power = |e: u64| v.pow_vartime([e]);
+    let steps = |list: &[u32]| list.iter().map(|e| power(u64::from(*e))).collect::<Vec<Fr>>();
+    let (value_steps, accumulator_steps) = (steps(&params.value_steps), steps(&params.accumulator_steps));
+    let bases: Vec<(Fr, Fr)> = params
+        .patterns
         .iter()
-        .map(|e| v.pow_vartime([u64::from(*e)]))
+        .map(|p| {
+            (
+                power(u64::from(p.value_base)),
+                power(u64::from(p.accumulator_base)),
+            )
+        })
         .collect();
     let (mut values, mut accumulators) = (vec![Fr::ZERO; rows + 1], vec![Fr::ZERO; rows + 1]);
     for r in 0..rows {
-        let (step, valid) = plan.rows.get(r).map_or((0, lanes), |row| (row.step, row.valid));
+        let row = plan.rows.get(r);
+        let (base, valid) = row.map_or((bases[0], params.patterns[0].valid as usize), |row| {
+            (bases[row.pattern], row.valid)
+        });
         let z = zero(params, fixed, r);
         let (mut value, mut accumulator) = (Fr::ZERO, Fr::ZERO);
         for lane in 0..lanes {
-            value *= v;
-            accumulator *= v;
+            value *= base.0;
+            accumulator *= base.1;
             if lane < valid {
                 let cells = &one[lane * params.cells_per_lane()..];
                 value += cells[0][r] - z;
                 accumulator += lane_accumulator(params, fixed, cells, r, alpha);
             }
         }
-        if step > 0 {
-            value += steps[step - 1] * values[r - 1];
-            accumulator += steps[step - 1] * accumulators[r - 1];
+        let step = |list: &[Fr], index: usize| index.checked_sub(1).map(|s| list[s]);
+        if let Some(s) = row.and_then(|row| step(&value_steps, row.value_step)) {
+            value += s * values[r - 1];
+        }
+        if let Some(s) = row.and_then(|row| step(&accumulator_steps, row.accumulator_step)) {
+            accumulator += s * accumulators[r - 1];
         }
         values[r] = value;
         accumulators[r] = accumulator;

@@ -1,6 +1,7 @@
 //! All columns and challenges of the circuit.
 
-use crate::params::CircuitParams;
+use super::power;
+use crate::params::{CircuitParams, Pattern};
 use halo2_proofs::halo2curves::bn256::Fr;
 use halo2_proofs::plonk::{
     Advice, Challenge, Column, ConstraintSystem, Expression, FirstPhase, Fixed, Instance, SecondPhase,
@@ -74,14 +75,19 @@ pub(crate) struct Columns {
     pub b: Column<Fixed>,
     pub table_value: Column<Fixed>,
     pub table_tag: Column<Fixed>,
+    /// Second component of the table, where values and clamp magnitudes are looked up together.
+    pub table_second: Option<Column<Fixed>>,
     pub k_step: Column<Fixed>,
     pub g_step: Column<Fixed>,
     pub coef: Column<Fixed>,
     pub mixed: Option<Mixed>,
     pub zero: Option<Column<Fixed>>,
     pub max: Option<Column<Fixed>>,
-    pub tails: Vec<Column<Fixed>>,
-    pub steps: Vec<Column<Fixed>>,
+    /// Selectors of all patterns but the first.
+    pub patterns: Vec<Column<Fixed>>,
+    pub value_steps: Vec<Column<Fixed>>,
+    /// The same columns as `value_steps` when the steps are shared.
+    pub accumulator_steps: Vec<Column<Fixed>>,
     pub weights: Vec<Column<Fixed>>,
     pub challenges: Challenges,
 }
@@ -96,7 +102,7 @@ impl Columns {
         let lanes = (0..params.num_lanes())
             .map(|_| Lane {
                 y: small(1)[0],
-                clamp: small(params.clamp_limbs as usize),
+                clamp: small(params.clamp.num_cells() as usize),
                 r1: small(q),
                 r0: small(q),
                 gap: small(q - 1),
@@ -124,6 +130,7 @@ impl Columns {
         });
         let mut fixed =
             |count: usize| -> Vec<Column<Fixed>> { (0..count).map(|_| meta.fixed_column()).collect() };
+        let value_steps = fixed(params.num_step_columns().0);
         Self {
             lanes,
             multiplicity,
@@ -142,14 +149,20 @@ impl Columns {
             b: fixed(1)[0],
             table_value: fixed(1)[0],
             table_tag: fixed(1)[0],
+            table_second: params.is_paired().then(|| fixed(1)[0]),
             k_step: fixed(1)[0],
             g_step: fixed(1)[0],
             coef: fixed(1)[0],
             mixed,
             zero: params.uniform_zero.is_none().then(|| fixed(1)[0]),
             max: params.max_rows.then(|| fixed(1)[0]),
-            tails: fixed(params.tails.len()),
-            steps: fixed(params.num_step_columns()),
+            patterns: fixed(params.patterns.len() - 1),
+            accumulator_steps: if params.shared_steps {
+                value_steps.clone()
+            } else {
+                fixed(params.num_step_columns().1)
+            },
+            value_steps,
             weights: fixed(params.num_weight_lanes()),
             instance: meta.instance_column(),
             challenges: Challenges {
@@ -204,14 +217,52 @@ impl Columns {
             .collect()
     }
 
-    /// 1 where the lane holds a value of the row: `active - sum of the tails that end at or before the lane`.
+    /// 1 in the rows of a pattern: `active` minus all other selectors for the first.
+    pub fn pattern(&self, index: usize) -> Expression<Fr> {
+        match index.checked_sub(1) {
+            Some(column) => self.patterns[column].cur(),
+            None => self
+                .patterns
+                .iter()
+                .fold(self.active.cur(), |rest, q| rest - q.cur()),
+        }
+    }
+
+    /// 1 where the lane holds a value of the row.
     pub fn mask(&self, params: &CircuitParams, lane: usize) -> Expression<Fr> {
+        // active - sum of the patterns that end at or before the lane; every row has one pattern.
         let mut mask = self.active.cur();
-        for (tail, column) in params.tails.iter().zip(&self.tails) {
-            if *tail as usize <= lane {
-                mask = mask - column.cur();
+        for (p, pattern) in params.patterns.iter().enumerate() {
+            if pattern.valid as usize <= lane {
+                mask = mask - self.pattern(p);
             }
         }
         mask
+    }
+
+    /// `sum_p [row has pattern p, lane valid] v^(base_p (lanes - 1 - lane))`, patterns of one base together.
+    pub fn lane_weight(
+        &self,
+        params: &CircuitParams,
+        lane: usize,
+        base: impl Fn(&Pattern) -> u32,
+    ) -> Expression<Fr> {
+        let v = self.challenges.v.expr();
+        let mut bases: Vec<u32> = params.patterns.iter().map(&base).collect();
+        bases.sort_unstable();
+        bases.dedup();
+        if let [only] = bases[..] {
+            return self.mask(params, lane) * power(&v, only as usize * (params.num_lanes() - 1 - lane));
+        }
+        let mut sum = super::constant(0);
+        for b in bases {
+            let valid = params.patterns.iter().enumerate();
+            let valid = valid.filter(|(_, p)| base(p) == b && (p.valid as usize) > lane);
+            let selected = valid.map(|(p, _)| self.pattern(p)).reduce(|a, b| a + b);
+            if let Some(selected) = selected {
+                sum = sum + selected * power(&v, b as usize * (params.num_lanes() - 1 - lane));
+            }
+        }
+        sum
     }
 }

@@ -1,11 +1,12 @@
 //! Evaluation of planes at the random point v, one row after another.
 //!
 //! ```text
-//! H = step * H_prev + sum_l mask_l (y_l - z) v^(L-1-l)          value of a plane
-//! E = step * E_prev + sum_l mask_l P_l v^(L-1-l)                accumulator of a plane
+//! H = step_H * H_prev + sum_l mask_l (y_l - z) v^(a (L-1-l))          value of a plane
+//! E = step_E * E_prev + sum_l mask_l P_l v^(b (L-1-l))                accumulator of a plane
 //! ```
 //!
-//! `step` is 0 in the first row of a plane, `v^L` inside an image row, `v^(S - L (T - 1))` at the start of the next.
+//! Each evaluation has a scale (a', a) or (b', b): `step` is 0 in the first row of a plane, `v^(a L)` inside an image
+//! row, `v^(S a' - a L (T - 1))` at the start of the next.
 //! `P_l` is `m acc` ([`super::requantize`]) or the combined differences of a max row ([`super::max`]).
 //!
 //! | id | degree | constraint | dropped, a prover could ... | test |
@@ -19,13 +20,13 @@ use super::columns::Columns;
 use super::{constant, max, power, requantize, select};
 use crate::params::{CircuitParams, STEPS_PER_COLUMN};
 use halo2_proofs::halo2curves::bn256::Fr;
-use halo2_proofs::plonk::{ConstraintSystem, Expression};
+use halo2_proofs::plonk::{Column, ConstraintSystem, Expression, Fixed};
 
-/// `sum_s [row has step s] v^steps[s]`.
-fn row_step(params: &CircuitParams, columns: &Columns) -> Expression<Fr> {
+/// `sum_s [row has step s] v^exponents[s]`.
+fn row_step(columns: &Columns, exponents: &[u32], names: &[Column<Fixed>]) -> Expression<Fr> {
     let v = columns.challenges.v.expr();
     let mut sum = constant(0);
-    for (exponents, column) in params.steps.chunks(STEPS_PER_COLUMN).zip(&columns.steps) {
+    for (exponents, column) in exponents.chunks(STEPS_PER_COLUMN).zip(names) {
         for (i, e) in (1u64..).zip(exponents) {
             sum = sum + select(&column.cur(), i, exponents.len() as u64) * power(&v, *e as usize);
         }
@@ -37,8 +38,8 @@ fn row_step(params: &CircuitParams, columns: &Columns) -> Expression<Fr> {
 pub(crate) fn configure(meta: &mut ConstraintSystem<Fr>, params: &CircuitParams, columns: &Columns) {
     meta.create_gate("horner", |_| {
         let active = columns.active.cur();
-        let v = columns.challenges.v.expr();
-        let step = row_step(params, columns);
+        let value_step = row_step(columns, &params.value_steps, &columns.value_steps);
+        let accumulator_step = row_step(columns, &params.accumulator_steps, &columns.accumulator_steps);
         let zero = match (&columns.zero, params.uniform_zero) {
             (Some(column), _) => column.cur(),
             (None, z) => {
@@ -49,31 +50,23 @@ pub(crate) fn configure(meta: &mut ConstraintSystem<Fr>, params: &CircuitParams,
         };
         let (mut values, mut accumulators) = (constant(0), constant(0));
         for (l, cells) in columns.cells(params).into_iter().enumerate() {
-            let mask = columns.mask(params, l);
             let mut p = requantize::accumulator(params, columns, &cells);
             if let Some(q_max) = columns.max {
                 let q_max = q_max.cur();
                 p = (constant(1) - q_max.clone()) * p + q_max * max::accumulator(columns, &cells);
             }
-            values = values * v.clone() + mask.clone() * (cells.y - zero.clone());
-            accumulators = accumulators * v.clone() + mask * p;
+            values = values + columns.lane_weight(params, l, |p| p.value_base) * (cells.y - zero.clone());
+            accumulators = accumulators + columns.lane_weight(params, l, |p| p.accumulator_base) * p;
         }
-        let running =
-            |cur: Expression<Fr>, prev: Expression<Fr>, sum| active.clone() * cur - step.clone() * prev - sum;
+        let (h, h_prev) = (columns.value.cur(), columns.value.prev());
+        let (e, e_prev) = (columns.accumulator.cur(), columns.accumulator.prev());
         [
-            // active H = step H_prev + sum_l mask_l (y_l - z) v^(L-1-l)
-            (
-                "value",
-                running(columns.value.cur(), columns.value.prev(), values),
-            ),
-            // active E = step E_prev + sum_l mask_l P_l v^(L-1-l)
+            // active H = step H_prev + sum_l mask_l (y_l - z) v^(a (L-1-l))
+            ("value", active.clone() * h - value_step * h_prev - values),
+            // active E = step E_prev + sum_l mask_l P_l v^(b (L-1-l))
             (
                 "accumulator",
-                running(
-                    columns.accumulator.cur(),
-                    columns.accumulator.prev(),
-                    accumulators,
-                ),
+                active * e - accumulator_step * e_prev - accumulators,
             ),
         ]
     });

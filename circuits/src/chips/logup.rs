@@ -1,6 +1,7 @@
 //! Ranges by a logarithmic-derivative lookup.
 //!
-//! Each looked-up expression `e` is `value + theta tag`. With the table entries `t` and their multiplicities `m`
+//! Each looked-up expression `e` is `value + theta tag + theta^2 second`; the second component is the clamp magnitude
+//! where it is looked up together with its value, and 0 elsewhere. With the table entries `t` and their multiplicities `m`
 //!
 //! ```text
 //! sum over rows and expressions 1 / (beta + e)  =  sum over rows m / (beta + t)
@@ -31,6 +32,8 @@ pub(crate) struct Lookup {
     pub name: String,
     pub value: Expression<Fr>,
     pub tag: Expression<Fr>,
+    /// Second component.
+    pub second: Expression<Fr>,
 }
 
 /// The looked-up expressions of one lane.
@@ -40,42 +43,49 @@ fn lane_lookups(params: &CircuitParams, columns: &Columns, l: usize, cells: Lane
         None => constant(1),
     };
     let bits = params.limb_bits();
-    let limb = |name: &str, i: usize, value| Lookup {
+    let lookup = |name: &str, i: usize, value, tag| Lookup {
         name: format!("{name} {l}.{i}"),
         value,
-        tag: constant(0),
+        tag,
+        second: constant(0),
+    };
+    let second = if params.is_paired() {
+        cells.a.clone()
+    } else {
+        constant(0)
     };
     let mut found = vec![Lookup {
         name: format!("y {l}"),
         value: cells.y,
         tag,
+        second,
     }];
     // d1 - 1 - r1 - sum_(i > 0) gap_i 2^(bits i)
     let mut low = columns.d1_minus_1.cur() - cells.r1;
     for (i, gap) in (1u32..).zip(&cells.gap_limbs) {
         low = low - gap.clone() * Fr::from(1u64 << (bits * i));
     }
+    let clamp = if params.is_paired() {
+        Vec::new()
+    } else {
+        cells.a_limbs
+    };
     let groups = [
-        ("a", cells.a_limbs),
-        ("r1", cells.r1_limbs),
-        ("r0", cells.r0_limbs),
+        ("a", clamp, params.clamp_tag()),
+        ("r1", cells.r1_limbs, 0),
+        ("r0", cells.r0_limbs, 0),
     ];
-    for (name, limbs) in groups {
+    for (name, limbs, tag) in groups {
         found.extend(
             limbs
                 .into_iter()
                 .enumerate()
-                .map(|(i, value)| limb(name, i, value)),
+                .map(|(i, value)| lookup(name, i, value, constant(tag))),
         );
     }
-    found.push(limb("gap", 0, low));
-    found.extend(
-        cells
-            .gap_limbs
-            .into_iter()
-            .enumerate()
-            .map(|(i, value)| limb("gap", i + 1, value)),
-    );
+    found.push(lookup("gap", 0, low, constant(0)));
+    let gaps = cells.gap_limbs.into_iter().enumerate();
+    found.extend(gaps.map(|(i, value)| lookup("gap", i + 1, value, constant(0))));
     found
 }
 
@@ -111,7 +121,9 @@ pub(crate) fn configure(
             // A constant entry of the table instead of the cell.
             beta.clone()
         } else {
-            beta.clone() + lookup.value.clone() + theta.clone() * lookup.tag.clone()
+            beta.clone()
+                + lookup.value.clone()
+                + theta.clone() * (lookup.tag.clone() + theta.clone() * lookup.second.clone())
         }
     };
     let all: Vec<Expression<Fr>> = lookups(params, columns).iter().map(denominator).collect();
@@ -132,7 +144,12 @@ pub(crate) fn configure(
             constraints.push((format!("helper {i}"), active.clone() * (h * product - sum)));
         }
         let (s, s_next) = (columns.sum.cur(), columns.sum.next());
-        let t = beta.clone() + columns.table_value.cur() + theta.clone() * columns.table_tag.cur();
+        let second = columns
+            .table_second
+            .map_or_else(|| constant(0), |column| column.cur());
+        let t = beta.clone()
+            + columns.table_value.cur()
+            + theta.clone() * (columns.table_tag.cur() + theta.clone() * second);
         let m = columns.multiplicity.cur();
         let (product, sum) = fractions(in_sum);
         // active ((s' - s - sum h) t e1 e2 - t (e1 + e2) + m e1 e2) = 0

@@ -4,7 +4,8 @@ use super::lower::{Kind, Lowered};
 use super::{K_RANGE, Plan, PlanOptions, RESERVED_ROWS};
 use crate::graph::Graph;
 use crate::ops::Op;
-use crate::params::{CircuitParams, MAX_LANES, MAX_WEIGHT_LANES};
+use crate::params::{CircuitParams, Clamp, MAX_CLAMP, MAX_LANES, MAX_WEIGHT_LANES, Pattern};
+use crate::quant::DIVISOR_SHIFT;
 use serde::Serialize;
 
 /// What the planner minimizes.
@@ -113,6 +114,7 @@ pub(crate) struct Candidate {
     pub lanes: usize,
     pub limb_split: u32,
     pub weight_lanes: usize,
+    pub clamp: Clamp,
     score: f64,
 }
 
@@ -179,23 +181,62 @@ mod price {
     pub const ROWS: f64 = 300.0;
 }
 
+/// What all candidates have in common.
+pub(crate) struct Demand {
+    /// Largest clamp magnitude.
+    pub excess: u32,
+    /// Distinct ranges.
+    pub ranges: Vec<u32>,
+    /// The graph has max pools.
+    pub max_rows: bool,
+}
+
+/// Ways to range the clamp magnitude.
+fn clamps(demand: &Demand, limb_split: u32) -> Vec<Clamp> {
+    let bits = DIVISOR_SHIFT / limb_split;
+    let limbs = (u32::BITS - demand.excess.leading_zeros()).div_ceil(bits).max(1);
+    let mut ways = vec![Clamp::Limbs(limbs)];
+    if limbs > 1 && demand.excess as usize <= MAX_CLAMP {
+        ways.push(Clamp::Range(demand.excess.max(255)));
+    }
+    if !demand.max_rows && demand.excess as usize <= MAX_CLAMP {
+        ways.push(Clamp::Pair(demand.excess.max(1)));
+    }
+    ways
+}
+
 /// Choices in the order in which they are worth building; each k with the fewest lanes and weight lanes that may fit.
-pub(crate) fn candidates(graph: &Graph, lowered: &Lowered, options: &PlanOptions) -> Vec<Candidate> {
+pub(crate) fn candidates(
+    graph: &Graph,
+    lowered: &Lowered,
+    demand: &Demand,
+    options: &PlanOptions,
+) -> Vec<Candidate> {
     let mut found = Vec::new();
     let lane_range = options.lanes.map_or(1..=MAX_LANES, |l| l as usize..=l as usize);
+    let glue: Vec<usize> = (1..=MAX_WEIGHT_LANES)
+        .map(|w| glue_rows(graph, lowered, w))
+        .collect();
     for lanes in lane_range {
         let tape = tape_rows(lowered, lanes);
         for limb_split in options.limb_split.map_or(1..=3, |q| q..=q) {
-            for k in options.k.map_or(K_RANGE, |k| k..=k) {
-                let room = (1usize << k).saturating_sub(RESERVED_ROWS);
-                if tape > room {
-                    continue;
-                }
-                for weight_lanes in 1..=MAX_WEIGHT_LANES {
-                    if glue_rows(graph, lowered, weight_lanes) > room {
+            for clamp in clamps(demand, limb_split) {
+                for k in options.k.map_or(K_RANGE, |k| k..=k) {
+                    let room = (1usize << k).saturating_sub(RESERVED_ROWS);
+                    if tape > room {
                         continue;
                     }
-                    push(&mut found, options, k, lanes, limb_split, weight_lanes);
+                    for (weight_lanes, _) in (1..).zip(&glue).filter(|(_, rows)| **rows <= room) {
+                        let choice = Candidate {
+                            k,
+                            lanes,
+                            limb_split,
+                            weight_lanes,
+                            clamp,
+                            score: 0.0,
+                        };
+                        found.extend(priced(choice, demand, options.optimize));
+                    }
                 }
             }
         }
@@ -204,26 +245,38 @@ pub(crate) fn candidates(graph: &Graph, lowered: &Lowered, options: &PlanOptions
     found
 }
 
-fn push(
-    found: &mut Vec<Candidate>,
-    options: &PlanOptions,
-    k: u32,
-    lanes: usize,
-    limb_split: u32,
-    weight_lanes: usize,
-) {
+/// The candidate with its score, or `None` when its table does not fit.
+fn priced(choice: Candidate, demand: &Demand, optimize: Optimize) -> Option<Candidate> {
+    let Candidate {
+        k,
+        lanes,
+        limb_split,
+        weight_lanes,
+        clamp,
+        ..
+    } = choice;
     let shape = |v: usize| u32::try_from(v).unwrap_or(u32::MAX);
     let params = CircuitParams {
         lanes: shape(lanes),
         limb_split,
-        clamp_limbs: limb_split,
+        clamp,
         weight_lanes: shape(weight_lanes),
-        steps: vec![1],
-        tails: vec![1; usize::from(lanes > 1)],
+        ranges: demand.ranges.clone(),
+        max_rows: demand.max_rows,
+        value_steps: vec![1],
+        accumulator_steps: vec![1],
+        patterns: vec![
+            Pattern {
+                valid: 1,
+                value_base: 1,
+                accumulator_base: 1
+            };
+            1 + usize::from(lanes > 1)
+        ],
         ..CircuitParams::default()
     };
     if params.table_rows() + RESERVED_ROWS > 1 << k {
-        return;
+        return None;
     }
     let count = |v: usize| f64::from(shape(v));
     let columns = count(params.num_small_columns())
@@ -232,17 +285,11 @@ fn push(
         + price::BASE;
     let time = columns * (count(1 << k) + price::ROWS);
     let size = count(proof_bytes(&params));
-    let score = match options.optimize {
+    let score = match optimize {
         Optimize::Time => time,
         Optimize::Size => size + time * 1e-9,
         Optimize::Memory => columns * count(1 << k) + count(1 << k) * 8.0,
         Optimize::Balanced => time * (size / 3000.0).max(1.0),
     };
-    found.push(Candidate {
-        k,
-        lanes,
-        limb_split,
-        weight_lanes,
-        score,
-    });
+    Some(Candidate { score, ..choice })
 }

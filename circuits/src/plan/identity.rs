@@ -11,7 +11,6 @@
 //! per exponent, not per channel. Exponents of window and overhang are disjoint; [`Builder::finish`] checks it.
 
 use super::PlanError;
-use super::layout::Plane;
 use std::collections::BTreeMap;
 
 /// Which running evaluation of a plane.
@@ -68,142 +67,58 @@ pub(crate) struct Identity {
     pub max_power: usize,
 }
 
-/// A kernel tap: input position = output position + (di, dj), in planes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Tap {
-    pub di: isize,
-    pub dj: isize,
-}
-
-/// Sizes that fix a plane's exponents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Size {
-    pub height: usize,
-    pub width: usize,
-    pub chunks: usize,
-}
-
-impl Size {
-    pub fn of(plane: &Plane, lanes: usize) -> Self {
-        Self {
-            height: plane.height,
-            width: plane.width,
-            chunks: plane.chunks(lanes),
-        }
-    }
-
-    fn exponent(self, i: usize, j: usize, at: Point) -> usize {
-        at.stride * (self.height - 1 - i) + at.lanes * self.chunks - 1 - j
-    }
-}
-
-/// What exponents depend on: lanes and the circuit's row stride.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Point {
-    pub lanes: usize,
-    pub stride: usize,
-}
-
 /// Why an identity cannot be closed at this row stride.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Collision;
 
-/// Collects which exponents an operator reaches.
+/// Collects which exponents an operator reaches. Exponents are relative until [`Builder::shift`] is added.
 #[derive(Debug)]
 pub(crate) struct Builder {
-    at: Point,
     shift: isize,
-    window: Vec<bool>,
-    reached: Vec<bool>,
+    window: Vec<isize>,
+    reached: Vec<isize>,
 }
 
 impl Builder {
-    /// `pairs`: every combination of output size, input size and tap that occurs.
-    pub fn new(at: Point, pairs: &[(Size, Size, Tap)]) -> Self {
-        let lowest = pairs
-            .iter()
-            .map(|(o, i, t)| relative(at, *o, *i, *t))
-            .min()
-            .unwrap_or(0);
+    /// `relative`: the relative exponent of every term.
+    pub fn new(relative: impl Iterator<Item = isize>) -> Self {
         Self {
-            at,
-            shift: (-lowest).max(0),
+            shift: -relative.min().unwrap_or(0),
             window: Vec::new(),
             reached: Vec::new(),
         }
     }
 
-    /// Power of v that multiplies the output's evaluation.
-    pub fn shift(&self) -> usize {
-        self.shift.unsigned_abs()
+    /// The exponent of a term.
+    pub fn exponent(&self, relative: isize) -> usize {
+        (relative + self.shift).unsigned_abs()
     }
 
-    /// Exponent of a tap.
-    pub fn exponent(&self, output: Size, input: Size, tap: Tap) -> usize {
-        (relative(self.at, output, input, tap) + self.shift).unsigned_abs()
+    /// Marks an exponent of the output window.
+    pub fn mark_window(&mut self, relative: isize) {
+        self.window.push(relative + self.shift);
     }
 
-    /// Marks the output window of planes of this size.
-    pub fn mark_window(&mut self, output: Size) {
-        for i in 0..output.height {
-            for j in 0..output.width {
-                let e = output.exponent(i, j, self.at) + self.shift();
-                set(&mut self.window, e);
-            }
-        }
-    }
-
-    /// Marks what input planes of this size reach through the tap. Returns how many output positions have this tap
-    /// outside the input.
-    pub fn mark_tap(&mut self, output: Size, input: Size, tap: Tap) -> usize {
-        let e_w = self.exponent(output, input, tap);
-        let mut inside = 0;
-        for i in 0..input.height {
-            for j in 0..input.width {
-                let (oi, oj) = (i.cast_signed() - tap.di, j.cast_signed() - tap.dj);
-                let hit =
-                    oi >= 0 && oj >= 0 && oi < output.height.cast_signed() && oj < output.width.cast_signed();
-                if hit {
-                    inside += 1;
-                } else {
-                    set(&mut self.reached, e_w + input.exponent(i, j, self.at));
-                }
-            }
-        }
-        output.height * output.width - inside
+    /// Marks an exponent that a term reaches outside the output window.
+    pub fn mark_outside(&mut self, relative: isize) {
+        self.reached.push(relative + self.shift);
     }
 
     /// Overhang exponents, ascending.
     ///
     /// # Errors
-    /// [`Collision`] when an exponent outside the window equals one inside it: the row stride is too small.
-    pub fn finish(self) -> Result<Vec<usize>, Collision> {
-        let collides = self.reached.iter().zip(&self.window).any(|(r, w)| *r && *w);
-        if collides {
+    /// [`Collision`] when two exponents of the window are equal, or one outside the window equals one inside it: the
+    /// row stride is too small.
+    pub fn finish(mut self) -> Result<Vec<usize>, Collision> {
+        self.window.sort_unstable();
+        self.reached.sort_unstable();
+        self.reached.dedup();
+        let distinct = self.window.windows(2).all(|w| w[0] < w[1]);
+        if !distinct || self.reached.iter().any(|e| self.window.binary_search(e).is_ok()) {
             return Err(Collision);
         }
-        Ok(self
-            .reached
-            .iter()
-            .enumerate()
-            .filter_map(|(e, r)| r.then_some(e))
-            .collect())
+        Ok(self.reached.into_iter().map(isize::unsigned_abs).collect())
     }
-}
-
-fn set(marks: &mut Vec<bool>, e: usize) {
-    if marks.len() <= e {
-        marks.resize(e + 1, false);
-    }
-    marks[e] = true;
-}
-
-/// Exponent of the tap's weight before the common shift: window exponent minus input exponent.
-fn relative(at: Point, output: Size, input: Size, tap: Tap) -> isize {
-    let d = |a: usize, b: usize| a.cast_signed() - b.cast_signed();
-    at.stride.cast_signed() * (d(output.height, input.height) + tap.di)
-        + at.lanes.cast_signed() * d(output.chunks, input.chunks)
-        + tap.dj
 }
 
 /// Groups `(exponent, source) -> (power, coefficient)` entries into dense terms or power runs, whichever takes fewer

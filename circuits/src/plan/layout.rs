@@ -12,10 +12,22 @@
 //!   row 3                 x[1,0]  x[1,1]
 //! ```
 //!
-//! At the point `v` value `(i, j)` of a plane has the monomial `v^(S (height - 1 - i) + (lanes T - 1 - j))` with
-//! `T = ceil(width / lanes)` and one row stride `S` for the whole circuit.
+//! At the point `v` value `(i, j)` of a plane has the monomial `v^(S a (height - 1 - i) + b (lanes T - 1 - j))` with
+//! `T = ceil(width / lanes)`, one row stride `S` for the whole circuit, and the scale `(a, b)` of the evaluation.
 
 use serde::{Deserialize, Serialize};
+
+/// What exponents depend on: lanes and the circuit's row stride.
+#[derive(Debug, Clone, Copy)]
+pub struct Point {
+    /// Lanes of the tape.
+    pub lanes: usize,
+    /// Row stride S.
+    pub stride: usize,
+}
+
+/// Scale of an evaluation: exponents grow by `S a` from image row to image row and by `b` from column to column.
+pub type Scale = (usize, usize);
 
 /// One plane of a tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,10 +61,10 @@ impl Plane {
         self.first_row + self.num_rows(lanes) - 1
     }
 
-    /// Exponent of v of value `(i, j)`.
+    /// Exponent of v of value `(i, j)` in an evaluation of this scale.
     #[must_use]
-    pub fn exponent(&self, i: usize, j: usize, lanes: usize, stride: usize) -> usize {
-        stride * (self.height - 1 - i) + lanes * self.chunks(lanes) - 1 - j
+    pub fn exponent(&self, i: usize, j: usize, at: Point, scale: Scale) -> usize {
+        at.stride * scale.0 * (self.height - 1 - i) + scale.1 * (at.lanes * self.chunks(at.lanes) - 1 - j)
     }
 
     /// Number of valid lanes in each chunk of an image row.
@@ -80,12 +92,6 @@ impl Geometry {
     #[must_use]
     pub fn num_planes(&self) -> usize {
         self.channels * self.phases.0 * self.phases.1
-    }
-
-    /// Index of the phase plane `(p_h, p_w)` of channel `c`.
-    #[must_use]
-    pub fn plane(&self, c: usize, phase: (usize, usize)) -> usize {
-        (c * self.phases.0 + phase.0) * self.phases.1 + phase.1
     }
 
     /// Height and width of the phase plane `(p_h, p_w)`.

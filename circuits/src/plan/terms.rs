@@ -1,8 +1,8 @@
 //! The identity of each operator kind, from its geometry and weights.
 
 use super::PlanError;
-use super::identity::{Builder, Evaluated, FactoredRun, Identity, Point, PowerRun, Size, Source, Tap, group};
-use super::layout::Plane;
+use super::identity::{Builder, Evaluated, FactoredRun, Identity, PowerRun, Source, group};
+use super::layout::{Plane, Point, Scale};
 use super::lower::{Home, Kind, Lowered, Max3, Step};
 use crate::graph::Graph;
 use crate::ops::{Add, AvgPool, Conv2d, Dense, Op, Window};
@@ -20,13 +20,27 @@ pub(crate) struct Context<'a> {
 
 type Entries = BTreeMap<usize, BTreeMap<Source, Vec<(usize, i64)>>>;
 
-/// A tap between two phase planes: plane numbers within a channel, and the shift in planes.
-struct PhaseTap {
-    q: usize,
-    p: usize,
-    tap: Tap,
-    output: Size,
-    input: Size,
+/// A window tap on a phase plane: its number, the plane's number within a channel, and its relative exponent.
+#[derive(Clone, Copy)]
+struct Tap {
+    number: usize,
+    phase: usize,
+    relative: isize,
+}
+
+/// The taps of an operator and the exponents that they reach.
+struct Frame {
+    taps: Vec<Tap>,
+    builder: Builder,
+    /// True when some output position has a tap outside the input.
+    padded: bool,
+    /// Relative exponent of each phase plane of the output.
+    outputs: Vec<Option<isize>>,
+}
+
+/// A non-negative count as a signed number.
+fn signed(n: usize) -> isize {
+    n.cast_signed()
 }
 
 impl Context<'_> {
@@ -61,93 +75,209 @@ impl Context<'_> {
         &self.lowered.homes[h]
     }
 
-    fn size(&self, home: usize, plane: usize) -> Size {
-        Size::of(&self.planes[home][plane], self.at.lanes)
-    }
-
-    /// `-alpha^o ACC_o` over all planes of the output, with `scale` powers of alpha per plane.
-    fn accumulators(&self, step: &Step, shift: usize, scale: usize) -> PowerRun {
-        let planes = &self.planes[step.output];
-        let source = |plane| Source {
-            home: step.output,
-            plane,
-            of: Evaluated::Accumulator,
-        };
-        let terms = (0..planes.len()).filter(|&o| planes[o].height > 0);
-        PowerRun {
-            exponent: shift,
-            terms: terms.map(|o| (o * scale, source(o), -1)).collect(),
+    /// Planes per channel; a flat vector has one.
+    fn num_phases(&self, home: usize) -> usize {
+        let home = self.home(home);
+        if home.flat {
+            1
+        } else {
+            home.geometry.phases.0 * home.geometry.phases.1
         }
     }
 
-    /// All taps of a window between the phase planes of channel 0; `taps` are offsets from `stride * output`.
-    fn phase_taps(
+    /// Exponent of value (0, 0) of a plane without its own extent: what a term that starts there must make up for.
+    fn origin(&self, plane: &Plane, scale: Scale) -> isize {
+        signed(plane.exponent(0, 0, self.at, scale))
+    }
+
+    /// `S a i + b j`, signed.
+    fn offset(&self, unit: Scale, i: isize, j: isize) -> isize {
+        signed(self.at.stride * unit.0) * i + signed(unit.1) * j
+    }
+
+    /// Relative exponent that turns the evaluation of a phase plane into one over natural positions.
+    fn natural(&self, home: usize, phase: usize, scale: Scale, unit: Scale) -> Option<isize> {
+        let plane = self.planes[home].get(phase).filter(|p| p.height > 0)?;
+        let columns = self.home(home).geometry.phases.1;
+        let (i, j) = if self.home(home).flat {
+            (0, 0)
+        } else {
+            (phase / columns, phase % columns)
+        };
+        Some(-self.origin(plane, scale) - self.offset(unit, signed(i), signed(j)))
+    }
+
+    /// `-alpha^(scale o) ACC_o` over all channels of the output.
+    fn accumulators(&self, step: &Step, frame: &Frame, scale: usize, identity: &mut Identity) {
+        self.runs(step.output, Evaluated::Accumulator, frame, identity, |o| {
+            vec![(o * scale, -1)]
+        });
+    }
+
+    /// Terms over all planes of the output home, one run per phase: `powers(o)` are powers of alpha and coefficients of
+    /// channel o.
+    fn runs(
+        &self,
+        home: usize,
+        of: Evaluated,
+        frame: &Frame,
+        identity: &mut Identity,
+        powers: impl Fn(usize) -> Vec<(usize, i64)>,
+    ) {
+        let phases = frame.outputs.len();
+        for (phase, relative) in frame.outputs.iter().enumerate() {
+            let Some(relative) = relative else { continue };
+            let planes = (phase..self.planes[home].len()).step_by(phases);
+            let term = |(channel, plane)| {
+                let source = Source { home, plane, of };
+                powers(channel)
+                    .into_iter()
+                    .map(move |(power, coef)| (power, source, coef))
+            };
+            let terms = planes.enumerate().flat_map(term).collect();
+            identity.powers.push(PowerRun {
+                exponent: frame.builder.exponent(*relative),
+                terms,
+            });
+        }
+    }
+
+    /// Taps and reached exponents of a window over natural positions; `taps` are offsets from `stride * output`.
+    fn window_frame(
         &self,
         step: &Step,
         stride: (usize, usize),
+        size: (usize, usize),
         taps: &[(isize, isize)],
-    ) -> Vec<(usize, PhaseTap)> {
-        let (input, output) = (step.inputs[0].home, step.output);
-        let (p_of, q_of) = (
-            self.home(input).geometry.phases,
-            self.home(output).geometry.phases,
-        );
+    ) -> Frame {
+        let unit = step.unit.unwrap_or((1, 1));
+        let input = step.inputs[0].home;
+        let home = self.home(input);
+        let phases = home.geometry.phases;
         let mut found = Vec::new();
-        for q_h in 0..q_of.0 {
-            for q_w in 0..q_of.1 {
-                let q = q_h * q_of.1 + q_w;
-                let out = self.size(output, q);
-                if out.height == 0 {
+        for (number, &(a, b)) in taps.iter().enumerate() {
+            for phase in 0..phases.0 * phases.1 {
+                let (p, q) = (signed(phase / phases.1) - a, signed(phase % phases.1) - b);
+                let (s, t) = (signed(stride.0), signed(stride.1));
+                let plane = &self.planes[input][phase];
+                if plane.height == 0 || p % s != 0 || q % t != 0 {
                     continue;
                 }
-                for (t, (a, b)) in taps.iter().enumerate() {
-                    let (y, x) = (
-                        (stride.0 * q_h).cast_signed() + a,
-                        (stride.1 * q_w).cast_signed() + b,
+                let relative = -self.origin(plane, home.value_scale) - self.offset(unit, p / s, q / t);
+                found.push(Tap {
+                    number,
+                    phase,
+                    relative,
+                });
+            }
+        }
+        let output = self.home(step.output);
+        let outputs: Vec<Option<isize>> = (0..self.num_phases(step.output))
+            .map(|q| self.natural(step.output, q, output.accumulator_scale, unit))
+            .collect();
+        let relatives = found
+            .iter()
+            .map(|t| t.relative)
+            .chain(outputs.iter().flatten().copied());
+        let mut frame = Frame {
+            builder: Builder::new(relatives),
+            taps: found,
+            padded: false,
+            outputs,
+        };
+        for i in 0..size.0 {
+            for j in 0..size.1 {
+                frame
+                    .builder
+                    .mark_window(-self.offset(unit, signed(i), signed(j)));
+            }
+        }
+        let num_taps = frame.taps.len();
+        for t in 0..num_taps {
+            let tap = frame.taps[t];
+            self.mark_tap(&mut frame, input, tap, taps[tap.number], stride, size);
+        }
+        frame
+    }
+
+    /// Marks what a tap reaches outside the output window.
+    fn mark_tap(
+        &self,
+        frame: &mut Frame,
+        input: usize,
+        tap: Tap,
+        (a, b): (isize, isize),
+        stride: (usize, usize),
+        size: (usize, usize),
+    ) {
+        let home = self.home(input);
+        let (f_h, f_w) = home.geometry.phases;
+        let plane = &self.planes[input][tap.phase];
+        for i in 0..plane.height {
+            for j in 0..plane.width {
+                let y = signed(f_h * i + tap.phase / f_w) - a;
+                let x = signed(f_w * j + tap.phase % f_w) - b;
+                let (o, p) = (y / signed(stride.0), x / signed(stride.1));
+                let inside = y >= 0 && x >= 0 && o < signed(size.0) && p < signed(size.1);
+                if !inside {
+                    let local = signed(plane.exponent(i, j, self.at, home.value_scale));
+                    frame.builder.mark_outside(tap.relative + local);
+                }
+            }
+        }
+        let last = |n: usize, s: usize, t: isize| signed((n - 1) * s) + t;
+        let beyond = last(size.0, stride.0, a) >= signed(home.geometry.height)
+            || last(size.1, stride.1, b) >= signed(home.geometry.width);
+        frame.padded |= a < 0 || b < 0 || beyond;
+    }
+
+    /// Frame of an operator whose output is one position per channel: each value of each plane size is a tap of its own.
+    fn single_frame(&self, step: &Step) -> Frame {
+        let input = step.inputs[0].home;
+        let scale = self.home(input).value_scale;
+        let outputs = vec![self.planes[step.output].first().map(|p| -self.origin(p, (1, 1)))];
+        let mut sizes: BTreeMap<(usize, usize), &Plane> = BTreeMap::new();
+        for plane in self.planes[input].iter().filter(|p| p.height > 0) {
+            sizes.entry((plane.height, plane.width)).or_insert(plane);
+        }
+        let lowest = sizes.values().map(|p| -self.origin(p, scale));
+        let mut builder = Builder::new(lowest.chain(outputs.iter().flatten().copied()));
+        builder.mark_window(0);
+        for plane in sizes.values() {
+            for i in 0..2 * plane.height - 1 {
+                for j in 0..2 * plane.width - 1 {
+                    let (di, dj) = (
+                        signed(i) - signed(plane.height - 1),
+                        signed(j) - signed(plane.width - 1),
                     );
-                    let (f_h, f_w) = (p_of.0.cast_signed(), p_of.1.cast_signed());
-                    let p = (y.rem_euclid(f_h) * f_w + x.rem_euclid(f_w)).unsigned_abs();
-                    let size = self.size(input, p);
-                    let tap = Tap {
-                        di: y.div_euclid(f_h),
-                        dj: x.div_euclid(f_w),
-                    };
-                    if size.height > 0 {
-                        found.push((
-                            t,
-                            PhaseTap {
-                                q,
-                                p,
-                                tap,
-                                output: out,
-                                input: size,
-                            },
-                        ));
+                    if (di, dj) != (0, 0) {
+                        builder.mark_outside(self.offset(scale, di, dj));
                     }
                 }
             }
         }
-        found
+        // Every phase of the output but the first is empty.
+        let mut all_outputs = vec![None; self.num_phases(step.output)];
+        if let (Some(first), Some(slot)) = (outputs.first(), all_outputs.first_mut()) {
+            *slot = *first;
+        }
+        Frame {
+            taps: Vec::new(),
+            builder,
+            padded: false,
+            outputs: all_outputs,
+        }
     }
 
-    /// Builder over phase taps; also the number of output positions whose tap lies outside the input.
-    fn close_taps(&self, taps: &[(usize, PhaseTap)]) -> (Builder, usize) {
-        let pairs: Vec<_> = taps.iter().map(|(_, t)| (t.output, t.input, t.tap)).collect();
-        let mut builder = Builder::new(self.at, &pairs);
-        let mut outside = 0;
-        for (_, t) in taps {
-            builder.mark_window(t.output);
-            outside += builder.mark_tap(t.output, t.input, t.tap);
-        }
-        (builder, outside)
+    /// Relative exponent of value (i, j) of a plane in a [`Context::single_frame`].
+    fn single_relative(&self, home: usize, plane: &Plane, at: usize) -> isize {
+        let scale = self.home(home).value_scale;
+        -signed(plane.exponent(at / plane.width, at % plane.width, self.at, scale))
     }
 
     fn window_taps(window: &Window) -> Vec<(isize, isize)> {
-        let axis = |k: usize, d: usize, p: usize| {
-            (0..k)
-                .map(move |i| (i * d).cast_signed() - p.cast_signed())
-                .collect::<Vec<_>>()
-        };
+        let axis =
+            |k: usize, d: usize, p: usize| (0..k).map(move |i| signed(i * d) - signed(p)).collect::<Vec<_>>();
         let columns = axis(window.kernel.1, window.dilation.1, window.pad.1);
         axis(window.kernel.0, window.dilation.0, window.pad.0)
             .into_iter()
@@ -155,75 +285,90 @@ impl Context<'_> {
             .collect()
     }
 
+    /// Closes an identity of weights: groups the entries and adds the accumulators.
+    fn weighted(&self, step: &Step, frame: Frame, entries: Entries) -> Result<Identity, PlanError> {
+        let mut identity = Identity::default();
+        group(entries, self.weight_lanes, &mut identity);
+        self.accumulators(step, &frame, 1, &mut identity);
+        Ok(identity.close(frame.builder)?)
+    }
+
     fn conv(&self, step: &Step, conv: &Conv2d) -> Result<Identity, PlanError> {
+        if step.unit.is_none() {
+            return self.conv_single(step, conv);
+        }
         let taps = Self::window_taps(&conv.window);
-        let found = self.phase_taps(step, conv.window.stride, &taps);
-        let (builder, _) = self.close_taps(&found);
-        let num_in = self.phase_count(step.inputs[0].home);
-        let num_out = self.phase_count(step.output);
+        let frame = self.window_frame(step, conv.window.stride, conv.window.output, &taps);
+        let num_in = self.num_phases(step.inputs[0].home);
         let (per_group_in, per_group_out) = (conv.c_in / conv.groups, conv.c_out / conv.groups);
         let mut entries = Entries::new();
-        for (t, tap) in &found {
-            let by_source = entries
-                .entry(builder.exponent(tap.output, tap.input, tap.tap))
-                .or_default();
+        for tap in &frame.taps {
+            let by_source = entries.entry(frame.builder.exponent(tap.relative)).or_default();
             for o in 0..conv.c_out {
                 let m = conv.requantize.channels[o].affine.m;
                 let first = o / per_group_out * per_group_in;
                 for c in 0..per_group_in {
-                    let w = i64::from(conv.weights[(o * per_group_in + c) * taps.len() + t]);
+                    let w = i64::from(conv.weights[(o * per_group_in + c) * taps.len() + tap.number]);
                     if w * m != 0 {
-                        let plane = (first + c) * num_in + tap.p;
+                        let plane = (first + c) * num_in + tap.phase;
                         let source = Source {
                             home: step.inputs[0].home,
                             plane,
                             of: Evaluated::Value,
                         };
-                        by_source
-                            .entry(source)
-                            .or_default()
-                            .push((o * num_out + tap.q, m * w));
+                        by_source.entry(source).or_default().push((o, m * w));
                     }
                 }
             }
         }
-        let mut identity = Identity::default();
-        group(entries, self.weight_lanes, &mut identity);
-        identity.powers.push(self.accumulators(step, builder.shift(), 1));
-        Ok(identity.close(builder)?)
+        self.weighted(step, frame, entries)
     }
 
-    fn phase_count(&self, home: usize) -> usize {
-        let (h, w) = self.home(home).geometry.phases;
-        h * w
+    /// A convolution with one output position per channel.
+    fn conv_single(&self, step: &Step, conv: &Conv2d) -> Result<Identity, PlanError> {
+        let taps = Self::window_taps(&conv.window);
+        let frame = self.single_frame(step);
+        let input = step.inputs[0].home;
+        let (f_h, f_w) = self.home(input).geometry.phases;
+        let (per_group_in, per_group_out) = (conv.c_in / conv.groups, conv.c_out / conv.groups);
+        let mut entries = Entries::new();
+        for (t, &(a, b)) in taps.iter().enumerate() {
+            let (Ok(y), Ok(x)) = (usize::try_from(a), usize::try_from(b)) else {
+                continue;
+            };
+            if y >= conv.window.input.0 || x >= conv.window.input.1 {
+                continue;
+            }
+            let phase = (y % f_h) * f_w + x % f_w;
+            for o in 0..conv.c_out {
+                let m = conv.requantize.channels[o].affine.m;
+                for c in 0..per_group_in {
+                    let w = i64::from(conv.weights[(o * per_group_in + c) * taps.len() + t]) * m;
+                    let plane = (o / per_group_out * per_group_in + c) * f_h * f_w + phase;
+                    let at = y / f_h * self.planes[input][plane].width + x / f_w;
+                    let relative = self.single_relative(input, &self.planes[input][plane], at);
+                    if w != 0 {
+                        let source = Source {
+                            home: input,
+                            plane,
+                            of: Evaluated::Value,
+                        };
+                        let by_source = entries.entry(frame.builder.exponent(relative)).or_default();
+                        by_source.entry(source).or_default().push((o, w));
+                    }
+                }
+            }
+        }
+        self.weighted(step, frame, entries)
     }
 
     /// A fully connected layer over one vector, wherever its elements lie: each plane is a valid convolution with a
     /// kernel of its own size.
     fn dense_vector(&self, step: &Step, dense: &Dense) -> Result<Identity, PlanError> {
         let operand = &step.inputs[0];
-        let planes = &self.planes[operand.home];
-        let output = self.size(step.output, 0);
-        let mut sizes: Vec<Size> = planes.iter().map(|p| Size::of(p, self.at.lanes)).collect();
-        sizes.sort_unstable();
-        sizes.dedup();
-        let mut pairs = Vec::new();
-        for size in sizes.iter().filter(|s| s.height > 0) {
-            for i in 0..size.height {
-                let tap = |j: usize| Tap {
-                    di: i.cast_signed(),
-                    dj: j.cast_signed(),
-                };
-                pairs.extend((0..size.width).map(|j| (output, *size, tap(j))));
-            }
-        }
-        let mut builder = Builder::new(self.at, &pairs);
-        builder.mark_window(output);
-        for (o, i, t) in &pairs {
-            builder.mark_tap(*o, *i, *t);
-        }
+        let frame = self.single_frame(step);
         let mut entries = Entries::new();
-        for (p, plane) in planes.iter().enumerate() {
+        for (p, plane) in self.planes[operand.home].iter().enumerate() {
             let source = Source {
                 home: operand.home,
                 plane: p,
@@ -231,18 +376,14 @@ impl Context<'_> {
             };
             for (at, &logical) in plane.index.iter().enumerate() {
                 let row = operand.view(logical) as usize;
-                let tap = Tap {
-                    di: (at / plane.width).cast_signed(),
-                    dj: (at % plane.width).cast_signed(),
-                };
-                let e = builder.exponent(output, Size::of(plane, self.at.lanes), tap);
-                let coefs = (0..dense.n).map(|o| {
-                    (
-                        o,
-                        dense.requantize.channels[o].affine.m * i64::from(dense.weights[row * dense.n + o]),
-                    )
-                });
-                let coefs: Vec<_> = coefs.filter(|c| c.1 != 0).collect();
+                let e = frame
+                    .builder
+                    .exponent(self.single_relative(operand.home, plane, at));
+                let weight = |o: usize| i64::from(dense.weights[row * dense.n + o]);
+                let coefs = (0..dense.n)
+                    .map(|o| (o, dense.requantize.channels[o].affine.m * weight(o)))
+                    .filter(|c| c.1 != 0);
+                let coefs: Vec<_> = coefs.collect();
                 if !coefs.is_empty() {
                     entries
                         .entry(e)
@@ -253,155 +394,194 @@ impl Context<'_> {
                 }
             }
         }
-        let mut identity = Identity::default();
-        group(entries, self.weight_lanes, &mut identity);
-        identity.powers.push(self.accumulators(step, builder.shift(), 1));
-        Ok(identity.close(builder)?)
+        self.weighted(step, frame, entries)
     }
 
     /// A matrix product over several vectors: a 1x1 convolution over planes of one row.
     fn dense_rows(&self, step: &Step, dense: &Dense) -> Result<Identity, PlanError> {
-        let found = self.phase_taps(step, (1, 1), &[(0, 0)]);
-        let (builder, _) = self.close_taps(&found);
-        let phases = self.phase_count(step.output);
+        let frame = self.window_frame(step, (1, 1), (1, dense.rows), &[(0, 0)]);
+        let num_in = self.num_phases(step.inputs[0].home);
         let mut entries = Entries::new();
-        for (_, tap) in &found {
-            let by_source = entries
-                .entry(builder.exponent(tap.output, tap.input, tap.tap))
-                .or_default();
+        for tap in &frame.taps {
+            let by_source = entries.entry(frame.builder.exponent(tap.relative)).or_default();
             for i in 0..dense.k {
+                let plane = i * num_in + tap.phase;
                 let source = Source {
                     home: step.inputs[0].home,
-                    plane: i * phases + tap.p,
+                    plane,
                     of: Evaluated::Value,
                 };
                 for o in 0..dense.n {
                     let w = i64::from(dense.weights[i * dense.n + o]) * dense.requantize.channels[o].affine.m;
                     if w != 0 {
-                        by_source.entry(source).or_default().push((o * phases + tap.q, w));
+                        by_source.entry(source).or_default().push((o, w));
                     }
                 }
             }
         }
-        let mut identity = Identity::default();
-        group(entries, self.weight_lanes, &mut identity);
-        identity.powers.push(self.accumulators(step, builder.shift(), 1));
-        Ok(identity.close(builder)?)
+        self.weighted(step, frame, entries)
     }
 
     fn add(&self, step: &Step, add: &Add) -> Result<Identity, PlanError> {
-        let output = &self.planes[step.output];
-        let mut identity = Identity::default();
-        let mut pairs = Vec::new();
+        let output = self.home(step.output);
+        let size = if output.flat {
+            (
+                1,
+                self.planes[step.output]
+                    .iter()
+                    .map(|p| p.width)
+                    .max()
+                    .unwrap_or(1),
+            )
+        } else {
+            (output.geometry.height, output.geometry.width)
+        };
+        let unit = step.unit.unwrap_or((1, 1));
+        let mut operands = Vec::new();
         for (operand, (m, _)) in step.inputs.iter().zip(&add.terms) {
-            let planes = &self.planes[operand.home];
-            let same = planes.len() == output.len()
-                && planes.iter().zip(output).all(|(a, o)| {
-                    (a.height, a.width) == (o.height, o.width)
-                        && a.index.iter().zip(&o.index).all(|(&i, &j)| operand.view(i) == j)
-                });
-            if !same {
+            let home = self.home(operand.home);
+            let shape = |h: &Home| (h.flat, h.geometry.channels, h.geometry.height, h.geometry.width);
+            let order = home
+                .index
+                .iter()
+                .map(|&i| operand.view(i))
+                .eq(output.index.iter().copied());
+            if shape(home) != shape(output) || !order {
                 return Err(self.unsupported(step, "a sum of tensors that lie in different orders"));
             }
-            let used = (0..planes.len()).filter(|&p| planes[p].height > 0);
+            for phase in 0..self.num_phases(operand.home) {
+                if let Some(relative) = self.natural(operand.home, phase, home.value_scale, unit) {
+                    operands.push((operand.home, phase, relative, *m));
+                }
+            }
+        }
+        let outputs: Vec<_> = (0..self.num_phases(step.output))
+            .map(|q| self.natural(step.output, q, output.accumulator_scale, unit))
+            .collect();
+        let relatives = operands
+            .iter()
+            .map(|o| o.2)
+            .chain(outputs.iter().flatten().copied());
+        let mut builder = Builder::new(relatives);
+        for i in 0..size.0 {
+            (0..size.1).for_each(|j| builder.mark_window(-self.offset(unit, signed(i), signed(j))));
+        }
+        let frame = Frame {
+            taps: Vec::new(),
+            builder,
+            padded: false,
+            outputs,
+        };
+        let mut identity = Identity::default();
+        for (home, phase, relative, m) in operands {
+            let step_by = self.num_phases(home);
+            let planes = (phase..self.planes[home].len()).step_by(step_by).enumerate();
             let source = |plane| Source {
-                home: operand.home,
+                home,
                 plane,
                 of: Evaluated::Value,
             };
+            let terms = planes.map(|(c, plane)| (c, source(plane), m)).collect();
             identity.powers.push(PowerRun {
-                exponent: 0,
-                terms: used.map(|p| (p, source(p), *m)).collect(),
+                exponent: frame.builder.exponent(relative),
+                terms,
             });
         }
-        let used = output.iter().filter(|p| p.height > 0);
-        let mut sizes: Vec<Size> = used.map(|p| Size::of(p, self.at.lanes)).collect();
-        sizes.sort_unstable();
-        sizes.dedup();
-        pairs.extend(sizes.iter().map(|&s| (s, s, Tap { di: 0, dj: 0 })));
-        let mut builder = Builder::new(self.at, &pairs);
-        for (o, i, t) in &pairs {
-            builder.mark_window(*o);
-            builder.mark_tap(*o, *i, *t);
-        }
-        identity.powers.push(self.accumulators(step, builder.shift(), 1));
-        Ok(identity.close(builder)?)
+        self.accumulators(step, &frame, 1, &mut identity);
+        Ok(identity.close(frame.builder)?)
     }
 
     fn avg_pool(&self, step: &Step, pool: &AvgPool) -> Result<Identity, PlanError> {
-        let taps = Self::window_taps(&pool.window);
-        let found = self.phase_taps(step, pool.window.stride, &taps);
-        let (builder, _) = self.close_taps(&found);
-        let (num_in, num_out) = (
-            self.phase_count(step.inputs[0].home),
-            self.phase_count(step.output),
-        );
+        let input = step.inputs[0].home;
+        let num_in = self.num_phases(input);
         let m = pool.requantize.channels[0].affine.m;
-        let mut kernels: BTreeMap<(usize, usize), Vec<(usize, i64)>> = BTreeMap::new();
-        for (_, tap) in &found {
-            let e = builder.exponent(tap.output, tap.input, tap.tap);
-            kernels.entry((tap.q, tap.p)).or_default().push((e, m));
-        }
+        let mut kernels: BTreeMap<usize, Vec<(usize, i64)>> = BTreeMap::new();
+        let frame = if step.unit.is_none() {
+            let frame = self.single_frame(step);
+            for phase in 0..num_in {
+                let plane = &self.planes[input][phase];
+                for at in 0..plane.height * plane.width {
+                    let e = frame.builder.exponent(self.single_relative(input, plane, at));
+                    kernels.entry(phase).or_default().push((e, m));
+                }
+            }
+            frame
+        } else {
+            let taps = Self::window_taps(&pool.window);
+            let frame = self.window_frame(step, pool.window.stride, pool.window.output, &taps);
+            for tap in &frame.taps {
+                kernels
+                    .entry(tap.phase)
+                    .or_default()
+                    .push((frame.builder.exponent(tap.relative), m));
+            }
+            frame
+        };
         let mut identity = Identity::default();
-        for ((q, p), mut kernel) in kernels {
+        for (phase, mut kernel) in kernels {
             kernel.sort_unstable();
             let source = |c| Source {
-                home: step.inputs[0].home,
-                plane: c * num_in + p,
+                home: input,
+                plane: c * num_in + phase,
                 of: Evaluated::Value,
             };
-            let terms = (0..pool.channels).map(|c| (c * num_out + q, source(c))).collect();
+            let terms = (0..pool.channels).map(|c| (c, source(c))).collect();
             identity.factored.push(FactoredRun { kernel, terms });
         }
-        identity.powers.push(self.accumulators(step, builder.shift(), 1));
-        Ok(identity.close(builder)?)
+        self.accumulators(step, &frame, 1, &mut identity);
+        Ok(identity.close(frame.builder)?)
     }
 
     fn max(&self, step: &Step, max: &Max3) -> Result<Identity, PlanError> {
         let input = step.inputs[0].home;
-        let found = self.phase_taps(step, max.stride, &max.taps);
-        let (builder, outside) = self.close_taps(&found);
-        if outside > 0 && self.home(input).zero != 0 {
+        let output = self.home(step.output);
+        let size = (output.geometry.height, output.geometry.width);
+        let frame = self.window_frame(step, max.stride, size, &max.taps);
+        if frame.padded && self.home(input).zero != 0 {
             return Err(self.unsupported(
                 step,
                 "a padded max pool over a tensor whose zero point is not its smallest value",
             ));
         }
-        let (num_in, num_out) = (self.phase_count(input), self.phase_count(step.output));
+        let (num_in, num_out) = (self.num_phases(input), self.num_phases(step.output));
         let mut identity = Identity::default();
-        let mut runs: BTreeMap<usize, Vec<(usize, Source, i64)>> = BTreeMap::new();
-        for (t, tap) in &found {
+        let mut runs: BTreeMap<(usize, usize), Vec<(usize, Source, i64)>> = BTreeMap::new();
+        for tap in &frame.taps {
             let run = runs
-                .entry(builder.exponent(tap.output, tap.input, tap.tap))
+                .entry((frame.builder.exponent(tap.relative), tap.phase))
                 .or_default();
             for c in 0..max.channels {
                 let source = Source {
                     home: input,
-                    plane: c * num_in + tap.p,
+                    plane: c * num_in + tap.phase,
                     of: Evaluated::Value,
                 };
-                run.push((3 * (c * num_out + tap.q) + t, source, -1));
+                run.push((3 * c + tap.number, source, -1));
             }
         }
-        for (exponent, mut terms) in runs {
+        for ((exponent, _), mut terms) in runs {
             terms.sort_by_key(|t| t.0);
             identity.powers.push(PowerRun { exponent, terms });
         }
-        let planes = &self.planes[step.output];
-        let used = (0..planes.len()).filter(|&o| planes[o].height > 0);
-        let value = |plane| Source {
-            home: step.output,
-            plane,
-            of: Evaluated::Value,
-        };
-        let terms = used
-            .flat_map(|o| (0..3).map(move |t| (3 * o + t, value(o), 1)))
-            .collect();
-        identity.powers.push(PowerRun {
-            exponent: builder.shift(),
-            terms,
-        });
-        identity.powers.push(self.accumulators(step, builder.shift(), 3));
-        Ok(identity.close(builder)?)
+        // The output's values enter at their own scale: rho of a max output is the unit of the step.
+        let unit = step.unit.unwrap_or((1, 1));
+        for phase in 0..num_out {
+            let Some(relative) = self.natural(step.output, phase, output.value_scale, unit) else {
+                continue;
+            };
+            let source = |c: usize| Source {
+                home: step.output,
+                plane: c * num_out + phase,
+                of: Evaluated::Value,
+            };
+            let terms = (0..max.channels).flat_map(|c| (0..3).map(move |t| (3 * c + t, source(c), 1)));
+            let exponent = frame.builder.exponent(relative);
+            identity.powers.push(PowerRun {
+                exponent,
+                terms: terms.collect(),
+            });
+        }
+        self.accumulators(step, &frame, 3, &mut identity);
+        Ok(identity.close(frame.builder)?)
     }
 }
