@@ -7,8 +7,7 @@
 #![allow(clippy::print_stdout, reason = "the exponents are this bench's result")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use inferproof_benches::{Axis, BenchError, SEED, SIZES, exponent, network};
-use inferproof_circuits::assign::{Cells, Fault};
+use inferproof_benches::{Axis, BenchError, Honest, SEED, SIZES, exponent, network};
 use inferproof_circuits::graph::Graph;
 use inferproof_circuits::plan::{Cost, Plan, PlanOptions};
 use inferproof_circuits::tensor::Tensor;
@@ -21,12 +20,6 @@ use std::time::Instant;
 const LANES: u32 = 4;
 /// Runs of which the fastest counts in the exponent.
 const RUNS: usize = 3;
-
-struct Honest;
-
-impl Fault for Honest {
-    fn touch(&mut self, _: usize, _: usize, _: i64, _: &mut Cells) {}
-}
 
 fn real(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))

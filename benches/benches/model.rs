@@ -3,11 +3,12 @@
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use inferproof_benches::{BenchError, MODELS, SEED, model_bytes, planned};
+use inferproof_benches::{BenchError, Honest, MODELS, SEED, model_bytes, planned};
 use inferproof_circuits::assign::Witness;
 use inferproof_circuits::circuit::Fixture;
 use inferproof_circuits::import::onnx;
 use inferproof_circuits::plan::{Plan, PlanOptions};
+use inferproof_circuits::testing::Checker;
 use inferproof_circuits::testing::models::random_inputs;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ fn stages(c: &mut Criterion, name: &str) -> Result<(), BenchError> {
     let bytes = model_bytes(name)?;
     let (graph, plan) = planned(name)?;
     let inputs = random_inputs(&graph, SEED)?;
+    let checker = Checker::new(&graph, plan.clone(), SEED, &[]);
     let plan = Arc::new(plan);
     let id = |stage: &str| BenchmarkId::new(stage.to_owned(), name);
     let mut group = c.benchmark_group("model");
@@ -29,6 +31,9 @@ fn stages(c: &mut Criterion, name: &str) -> Result<(), BenchError> {
     });
     group.bench_function(id("witness"), |b| {
         b.iter(|| Witness::new(&graph, &plan, black_box(&inputs)));
+    });
+    group.bench_function(id("advice_columns"), |b| {
+        b.iter(|| checker.assign(&graph, black_box(&inputs), &mut Honest, Vec::new()));
     });
     group.finish();
     Ok(())

@@ -5,6 +5,7 @@ mod growth;
 
 pub use growth::{Axis, SIZES, exponent, network};
 
+use inferproof_circuits::assign::{Cells, Fault};
 use inferproof_circuits::graph::Graph;
 use inferproof_circuits::import::ImportError;
 use inferproof_circuits::import::onnx;
@@ -42,6 +43,14 @@ pub enum BenchError {
     /// Inputs that cannot be built.
     #[error(transparent)]
     Tensor(#[from] TensorError),
+}
+
+/// No fault: the honest witness.
+#[derive(Debug, Clone, Copy)]
+pub struct Honest;
+
+impl Fault for Honest {
+    fn touch(&mut self, _: usize, _: usize, _: i64, _: &mut Cells) {}
 }
 
 /// Bytes of a shipped model.
