@@ -218,6 +218,9 @@ fn assign_advice(region: &mut Region<'_, Fr>, column: Column<Advice>, values: &[
     }
 }
 
+/// Columns of one kind with their values.
+type FixedList<'c, 'v> = (&'c [Column<Fixed>], &'v [Vec<Fr>]);
+
 /// Pairs every fixed column with its values.
 pub(crate) fn fixed_columns<'a>(
     params: &CircuitParams,
@@ -251,7 +254,7 @@ pub(crate) fn fixed_columns<'a>(
     } else {
         &columns.accumulator_steps
     };
-    let lists: [(&[Column<Fixed>], &[Vec<Fr>]); 4] = [
+    let lists: [FixedList<'_, '_>; 4] = [
         (&columns.patterns, &fixed.patterns),
         (&columns.value_steps, &fixed.value_steps),
         (own_steps, &fixed.accumulator_steps),

@@ -146,8 +146,6 @@ pub struct Plan {
     pub(crate) rows: Vec<TapeRow>,
     pub(crate) identities: Vec<Identity>,
     pub(crate) program: Program,
-    /// Homes in the order of the public rows: inputs, then outputs.
-    pub(crate) public: Vec<usize>,
     pub(crate) public_rows: usize,
 }
 
@@ -233,7 +231,6 @@ impl Plan {
             rows,
             identities,
             program,
-            public,
             public_rows,
         };
         plan.cost = Cost::of(graph, &plan);

@@ -190,7 +190,7 @@ impl Descriptor {
     fn validate_port(&self, port: &PublicPort, rows: usize) -> Result<(), &'static str> {
         Shape::new(port.shape.dims().to_vec()).map_err(|_| "shape of a port")?;
         let in_type = (port.dtype.min()..=port.dtype.max()).contains(&port.zero_point);
-        if !in_type || !(port.scale.is_finite() && port.scale > 0.0) {
+        if !in_type || !port.scale.is_finite() || port.scale <= 0.0 {
             return Err("scale or zero point of a port");
         }
         let hi = i64::from(port.lo) + i64::from(port.range);

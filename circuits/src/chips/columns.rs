@@ -23,6 +23,22 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
+    fn configure(meta: &mut ConstraintSystem<Fr>, params: &CircuitParams) -> Self {
+        let q = params.limb_split as usize;
+        let mut small = |count: usize| {
+            (0..count)
+                .map(|_| meta.advice_column_in(FirstPhase))
+                .collect::<Vec<_>>()
+        };
+        Self {
+            y: small(1)[0],
+            clamp: small(params.clamp.num_cells() as usize),
+            r1: small(q),
+            r0: small(q),
+            gap: small(q - 1),
+        }
+    }
+
     /// All columns, in the order of the witness.
     pub fn all(&self) -> impl Iterator<Item = Column<Advice>> + '_ {
         let rest = self.clamp.iter().chain(&self.r1).chain(&self.r0).chain(&self.gap);
@@ -39,6 +55,16 @@ pub(crate) struct Mixed {
     pub tag: Column<Fixed>,
     /// `2 d / R`.
     pub slope: Column<Fixed>,
+}
+
+impl Mixed {
+    fn configure(meta: &mut ConstraintSystem<Fr>) -> Self {
+        Self {
+            range: meta.fixed_column(),
+            tag: meta.fixed_column(),
+            slope: meta.fixed_column(),
+        }
+    }
 }
 
 /// Challenges, by the phase after which they are drawn.
@@ -95,23 +121,11 @@ pub(crate) struct Columns {
 impl Columns {
     /// Allocates everything; creates no gate.
     pub fn configure(meta: &mut ConstraintSystem<Fr>, params: &CircuitParams) -> Self {
-        let q = params.limb_split as usize;
-        let mut small = |count: usize| -> Vec<Column<Advice>> {
-            (0..count).map(|_| meta.advice_column_in(FirstPhase)).collect()
-        };
         let lanes = (0..params.num_lanes())
-            .map(|_| Lane {
-                y: small(1)[0],
-                clamp: small(params.clamp.num_cells() as usize),
-                r1: small(q),
-                r0: small(q),
-                gap: small(q - 1),
-            })
+            .map(|_| Lane::configure(meta, params))
             .collect();
-        let multiplicity = small(1)[0];
-        let alpha = meta.challenge_usable_after(FirstPhase);
-        let beta = meta.challenge_usable_after(FirstPhase);
-        let theta = meta.challenge_usable_after(FirstPhase);
+        let multiplicity = meta.advice_column_in(FirstPhase);
+        let [alpha, beta, theta] = std::array::from_fn(|_| meta.challenge_usable_after(FirstPhase));
         // The overhang is the first column of the second phase: v is drawn right after its commitment.
         let overhang = meta.advice_column_in(SecondPhase);
         let helpers = (0..params.num_helpers())
@@ -123,11 +137,7 @@ impl Columns {
         for column in [value, accumulator, x] {
             meta.enable_equality(column);
         }
-        let mixed = (params.ranges.len() > 1).then(|| Mixed {
-            range: meta.fixed_column(),
-            tag: meta.fixed_column(),
-            slope: meta.fixed_column(),
-        });
+        let mixed = (params.ranges.len() > 1).then(|| Mixed::configure(meta));
         let mut fixed =
             |count: usize| -> Vec<Column<Fixed>> { (0..count).map(|_| meta.fixed_column()).collect() };
         let value_steps = fixed(params.num_step_columns().0);

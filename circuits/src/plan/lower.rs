@@ -1,17 +1,18 @@
 //! From the graph to the tensors and operators that the circuit sees: views are resolved to the tensor that owns the
 //! values, max pools become chains of three-tap maxima, and every tensor gets its geometry.
 
+mod max_pool;
+mod phases;
+
 use super::PlanError;
 use super::layout::{Geometry, Scale};
 use crate::graph::{Graph, TensorId};
-use crate::ops::{MaxPool, Op, Window};
+use crate::ops::Op;
 use crate::tensor::DType;
 
 /// A tensor with a home on the tape.
 #[derive(Debug, Clone)]
 pub(crate) struct Home {
-    /// Name, for messages.
-    pub name: String,
     /// Graph tensor, absent for the inner tensors of a max pool.
     pub id: Option<TensorId>,
     /// Smallest value that the tensor can hold; values are stored as `value - lo`.
@@ -140,7 +141,9 @@ pub(crate) fn lower(graph: &Graph) -> Result<Lowered, PlanError> {
                 )?;
                 low.of_tensor[node.output.0] = Some(operand);
             }
-            Op::MaxPool(pool) => lower_max_pool(&mut low, graph, n, pool, inputs.into_iter().next())?,
+            Op::MaxPool(pool) => {
+                max_pool::lower_max_pool(&mut low, graph, n, pool, inputs.into_iter().next())?
+            }
             op => {
                 let home = low.homes.len();
                 low.homes.push(output_home(graph, n, op, &low, &inputs)?);
@@ -155,7 +158,7 @@ pub(crate) fn lower(graph: &Graph) -> Result<Lowered, PlanError> {
         }
     }
     adopt_input_layouts(graph, &mut low)?;
-    solve_phases(graph, &mut low)?;
+    phases::solve_phases(graph, &mut low)?;
     Ok(low)
 }
 
@@ -194,7 +197,6 @@ fn home(graph: &Graph, id: TensorId, lo: i32, hi: i32, geometry: Geometry) -> Re
         .map(index_u32)
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Home {
-        name: info.name.clone(),
         id: Some(id),
         lo,
         range: hi.abs_diff(lo),
@@ -276,142 +278,11 @@ fn output_home(
     }
 }
 
-/// Offsets of at most three taps that cover `k` positions, given what earlier stages covered.
-fn stages(k: usize) -> Vec<Vec<usize>> {
-    match k {
-        0 | 1 => vec![],
-        2 | 3 => vec![(0..k).collect()],
-        _ => {
-            let mut offsets = vec![0, 3.min(k - 3), k - 3];
-            offsets.dedup();
-            vec![vec![0, 1, 2], offsets]
-        }
-    }
-}
-
-/// A max pool as a chain of maxima along the width, then along the height.
-fn lower_max_pool(
-    low: &mut Lowered,
-    graph: &Graph,
-    n: usize,
-    pool: &MaxPool,
-    input: Option<Operand>,
-) -> Result<(), PlanError> {
-    let node = &graph.nodes[n];
-    let mut input = input.ok_or_else(|| PlanError::unknown_tensor(graph, node.output))?;
-    let window: Window = pool.window;
-    let unsupported = |reason: &'static str| PlanError::Unsupported {
-        node: node.name.clone(),
-        reason,
-    };
-    if window.kernel.0 > 9 || window.kernel.1 > 9 {
-        return Err(unsupported(
-            "a max pool window of more than 9 positions along one axis",
-        ));
-    }
-    let chain = max_chain(&window);
-    let mut size = window.input;
-    for (step, (taps, stride, pad, out)) in chain.iter().enumerate() {
-        let source = low.homes[input.home].clone();
-        let last = step + 1 == chain.len();
-        let at = |d: usize, axis_pad: usize| d.cast_signed() - axis_pad.cast_signed();
-        let taps3 = std::array::from_fn(|i| {
-            let (a, b) = taps[i.min(taps.len() - 1)];
-            (at(a, pad.0), at(b, pad.1))
-        });
-        let home = low.homes.len();
-        let len = pool.channels * out.0 * out.1;
-        low.homes.push(Home {
-            name: graph.tensor(node.output).name.clone(),
-            id: last.then_some(node.output),
-            geometry: natural(pool.channels, out.0, out.1),
-            index: (0..len).map(index_u32).collect::<Result<Vec<_>, _>>()?,
-            flat: false,
-            ..source
-        });
-        let max = Max3 {
-            channels: pool.channels,
-            stride: *stride,
-            taps: taps3,
-        };
-        low.steps.push(Step {
-            kind: Kind::Max(n, max),
-            inputs: vec![input],
-            output: home,
-            unit: None,
-        });
-        input = Operand { home, position: None };
-        size = *out;
-    }
-    if size != window.output {
-        return Err(unsupported(
-            "a max pool whose last window leaves the padded input",
-        ));
-    }
-    low.of_tensor[node.output.0] = Some(input);
-    Ok(())
-}
-
-/// One stage of a max pool: taps, stride, padding before, output size.
-type MaxStage = (
-    Vec<(usize, usize)>,
-    (usize, usize),
-    (usize, usize),
-    (usize, usize),
-);
-
-/// The chain of three-tap stages of a window; padding belongs to the first stage along each axis.
-fn max_chain(window: &Window) -> Vec<MaxStage> {
-    let mut chain: Vec<MaxStage> = Vec::new();
-    let mut size = window.input;
-    let horizontal = axis_stages(window.kernel.1, window.stride.1);
-    let vertical = axis_stages(window.kernel.0, window.stride.0);
-    for (i, (offsets, stride)) in horizontal.iter().enumerate() {
-        let last = i + 1 == horizontal.len();
-        let pad = if i == 0 { window.pad.1 } else { 0 };
-        let out = if last {
-            window.output.1
-        } else {
-            (window.output.1 - 1) * window.stride.1 + window.kernel.1 - 2
-        };
-        size.1 = out;
-        let taps = offsets.iter().map(|&o| (0, o * window.dilation.1)).collect();
-        chain.push((taps, (1, *stride), (0, pad), size));
-    }
-    for (i, (offsets, stride)) in vertical.iter().enumerate() {
-        let last = i + 1 == vertical.len();
-        let pad = if i == 0 { window.pad.0 } else { 0 };
-        size.0 = if last {
-            window.output.0
-        } else {
-            (window.output.0 - 1) * window.stride.0 + window.kernel.0 - 2
-        };
-        let taps = offsets.iter().map(|&o| (o * window.dilation.0, 0)).collect();
-        chain.push((taps, (*stride, 1), (pad, 0), size));
-    }
-    chain
-}
-
-/// Offsets and stride of each stage along one axis. A kernel of 1 with a stride is a one-tap stage.
-fn axis_stages(kernel: usize, stride: usize) -> Vec<(Vec<usize>, usize)> {
-    let offsets = stages(kernel);
-    if offsets.is_empty() {
-        return if stride == 1 {
-            vec![]
-        } else {
-            vec![(vec![0], stride)]
-        };
-    }
-    let last = offsets.len() - 1;
-    offsets
-        .into_iter()
-        .enumerate()
-        .map(|(i, o)| (o, if i == last { stride } else { 1 }))
-        .collect()
-}
+/// Position of storage element s in an operator's own view.
+type Position = Box<dyn Fn(usize) -> usize>;
 
 /// Planes that the operator reads: channels, height, width and the position of `(c, h, w)` in its own view.
-pub(crate) fn wanted(op: &Op) -> Option<(Geometry, Box<dyn Fn(usize) -> usize>)> {
+fn wanted(op: &Op) -> Option<(Geometry, Position)> {
     match op {
         Op::Conv2d(conv) => {
             let (h, w) = conv.window.input;
@@ -464,161 +335,4 @@ fn adopt_input_layouts(graph: &Graph, low: &mut Lowered) -> Result<(), PlanError
         }
     }
     Ok(())
-}
-
-/// The stride of an operator's window, or `None` when the output is one position per channel.
-pub(crate) fn tie(graph: &Graph, step: &Step) -> Option<(usize, usize)> {
-    match &step.kind {
-        Kind::Max(_, max) => Some(max.stride),
-        Kind::Node(n) => match &graph.nodes[*n].op {
-            Op::Conv2d(conv) if conv.window.output != (1, 1) => Some(conv.window.stride),
-            Op::AvgPool(pool) if pool.window.output != (1, 1) => Some(pool.window.stride),
-            Op::Dense(dense) if dense.rows > 1 => Some((1, 1)),
-            Op::Add(_) => Some((1, 1)),
-            _ => None,
-        },
-    }
-}
-
-/// A positive fraction.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Ratio {
-    n: usize,
-    d: usize,
-}
-
-impl Ratio {
-    fn new(n: usize, d: usize) -> Self {
-        let g = gcd(n, d);
-        Self { n: n / g, d: d / g }
-    }
-
-    fn times(self, s: usize) -> Self {
-        Self::new(self.n * s, self.d)
-    }
-
-    fn larger(self, other: Self) -> Self {
-        if self.n * other.d >= other.n * self.d {
-            self
-        } else {
-            other
-        }
-    }
-
-    /// The product with `s`, where it is whole.
-    fn whole(self, s: usize) -> Option<usize> {
-        (self.n * s).is_multiple_of(self.d).then(|| self.n * s / self.d)
-    }
-}
-
-/// Phases and scales of every tensor along one axis.
-///
-/// A tensor is stored in as many phases P as its readers' strides divide. A reader with stride s counts `u = s rho`
-/// exponent units per output position, where rho is the reader side's unit per input position, `1 / gcd` of the strides.
-/// Values are evaluated at scale `rho P`, the output's accumulators at scale `u P_out`. A sum needs one rho for all its
-/// inputs; a max pool's output is read by its own identity, so its rho is the u of the pool.
-fn solve_axis(graph: &Graph, low: &Lowered, axis: fn((usize, usize)) -> usize) -> Result<Axis, PlanError> {
-    const ROUNDS: usize = 64;
-    let homes = low.homes.len();
-    let (mut phases, mut divisor) = (vec![1; homes], vec![0; homes]);
-    for step in &low.steps {
-        let Some(stride) = tie(graph, step) else { continue };
-        for operand in &step.inputs {
-            phases[operand.home] = lcm(phases[operand.home], axis(stride));
-            divisor[operand.home] = gcd(divisor[operand.home], axis(stride));
-        }
-    }
-    let mut rho: Vec<Ratio> = divisor.iter().map(|g| Ratio::new(1, (*g).max(1))).collect();
-    for _ in 0..ROUNDS {
-        let before = rho.clone();
-        for step in &low.steps {
-            let Some(stride) = tie(graph, step) else { continue };
-            let shared = step.inputs.iter().map(|o| rho[o.home]).reduce(Ratio::larger);
-            let Some(shared) = shared else { continue };
-            step.inputs.iter().for_each(|o| rho[o.home] = shared);
-            if matches!(step.kind, Kind::Max(..)) {
-                rho[step.output] = rho[step.output].larger(shared.times(axis(stride)));
-            }
-        }
-        if rho == before {
-            return finish_axis(graph, low, axis, phases, &rho);
-        }
-    }
-    Err(PlanError::Phases)
-}
-
-/// Phases, value scales, accumulator scales, and units of the steps, along one axis.
-struct Axis {
-    phases: Vec<usize>,
-    value: Vec<usize>,
-    accumulator: Vec<usize>,
-    units: Vec<usize>,
-}
-
-fn finish_axis(
-    graph: &Graph,
-    low: &Lowered,
-    axis: fn((usize, usize)) -> usize,
-    phases: Vec<usize>,
-    rho: &[Ratio],
-) -> Result<Axis, PlanError> {
-    const MOST: usize = 64;
-    let mut accumulator = vec![1; low.homes.len()];
-    let mut units = vec![1; low.steps.len()];
-    let value = rho
-        .iter()
-        .zip(&phases)
-        .map(|(r, p)| r.whole(*p).ok_or(PlanError::Phases));
-    let value = value.collect::<Result<Vec<_>, _>>()?;
-    for (s, step) in low.steps.iter().enumerate() {
-        let Some(stride) = tie(graph, step) else { continue };
-        let Some(first) = step.inputs.first() else {
-            continue;
-        };
-        let unit = rho[first.home].times(axis(stride));
-        let is_max = matches!(step.kind, Kind::Max(..));
-        if is_max && rho[step.output] != unit {
-            return Err(PlanError::Phases);
-        }
-        units[s] = unit.whole(1).ok_or(PlanError::Phases)?;
-        accumulator[step.output] = units[s] * phases[step.output];
-        if accumulator[step.output].max(value[step.output]) > MOST {
-            return Err(PlanError::Unsupported {
-                node: graph.nodes[step.node()].name.clone(),
-                reason: "strides whose product along one axis passes 64",
-            });
-        }
-    }
-    Ok(Axis {
-        phases,
-        value,
-        accumulator,
-        units,
-    })
-}
-
-/// Phases and scales of every home, units of every step.
-fn solve_phases(graph: &Graph, low: &mut Lowered) -> Result<(), PlanError> {
-    let vertical = solve_axis(graph, low, |s| s.0)?;
-    let horizontal = solve_axis(graph, low, |s| s.1)?;
-    for (h, home) in low.homes.iter_mut().enumerate() {
-        home.geometry.phases = (vertical.phases[h], horizontal.phases[h]);
-        home.value_scale = (vertical.value[h], horizontal.value[h]);
-        home.accumulator_scale = (vertical.accumulator[h], horizontal.accumulator[h]);
-    }
-    for s in 0..low.steps.len() {
-        low.steps[s].unit = tie(graph, &low.steps[s]).map(|_| (vertical.units[s], horizontal.units[s]));
-    }
-    Ok(())
-}
-
-fn gcd(mut a: usize, mut b: usize) -> usize {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
-}
-
-fn lcm(a: usize, b: usize) -> usize {
-    a / gcd(a, b) * b
 }

@@ -1,11 +1,13 @@
 //! The identity of each operator kind, from its geometry and weights.
 
+mod pointwise;
+
 use super::PlanError;
-use super::identity::{Builder, Evaluated, FactoredRun, Identity, PowerRun, Source, group};
+use super::identity::{Builder, Evaluated, Identity, PowerRun, Source, group};
 use super::layout::{Plane, Point, Scale};
-use super::lower::{Home, Kind, Lowered, Max3, Step};
+use super::lower::{Home, Kind, Lowered, Step};
 use crate::graph::Graph;
-use crate::ops::{Add, AvgPool, Conv2d, Dense, Op, Window};
+use crate::ops::{Conv2d, Dense, Op, Window};
 use std::collections::BTreeMap;
 
 /// What the identities are built from.
@@ -22,24 +24,24 @@ type Entries = BTreeMap<usize, BTreeMap<Source, Vec<(usize, i64)>>>;
 
 /// A window tap on a phase plane: its number, the plane's number within a channel, and its relative exponent.
 #[derive(Clone, Copy)]
-struct Tap {
-    number: usize,
-    phase: usize,
-    relative: isize,
+pub(super) struct Tap {
+    pub number: usize,
+    pub phase: usize,
+    pub relative: isize,
 }
 
 /// The taps of an operator and the exponents that they reach.
-struct Frame {
-    taps: Vec<Tap>,
-    builder: Builder,
+pub(super) struct Frame {
+    pub taps: Vec<Tap>,
+    pub builder: Builder,
     /// True when some output position has a tap outside the input.
-    padded: bool,
+    pub padded: bool,
     /// Relative exponent of each phase plane of the output.
-    outputs: Vec<Option<isize>>,
+    pub outputs: Vec<Option<isize>>,
 }
 
 /// A non-negative count as a signed number.
-fn signed(n: usize) -> isize {
+pub(super) fn signed(n: usize) -> isize {
     n.cast_signed()
 }
 
@@ -64,19 +66,19 @@ impl Context<'_> {
         }
     }
 
-    fn unsupported(&self, step: &Step, reason: &'static str) -> PlanError {
+    pub(super) fn unsupported(&self, step: &Step, reason: &'static str) -> PlanError {
         PlanError::Unsupported {
             node: self.graph.nodes[step.node()].name.clone(),
             reason,
         }
     }
 
-    fn home(&self, h: usize) -> &Home {
+    pub(super) fn home(&self, h: usize) -> &Home {
         &self.lowered.homes[h]
     }
 
     /// Planes per channel; a flat vector has one.
-    fn num_phases(&self, home: usize) -> usize {
+    pub(super) fn num_phases(&self, home: usize) -> usize {
         let home = self.home(home);
         if home.flat {
             1
@@ -91,12 +93,12 @@ impl Context<'_> {
     }
 
     /// `S a i + b j`, signed.
-    fn offset(&self, unit: Scale, i: isize, j: isize) -> isize {
+    pub(super) fn offset(&self, unit: Scale, i: isize, j: isize) -> isize {
         signed(self.at.stride * unit.0) * i + signed(unit.1) * j
     }
 
     /// Relative exponent that turns the evaluation of a phase plane into one over natural positions.
-    fn natural(&self, home: usize, phase: usize, scale: Scale, unit: Scale) -> Option<isize> {
+    pub(super) fn natural(&self, home: usize, phase: usize, scale: Scale, unit: Scale) -> Option<isize> {
         let plane = self.planes[home].get(phase).filter(|p| p.height > 0)?;
         let columns = self.home(home).geometry.phases.1;
         let (i, j) = if self.home(home).flat {
@@ -108,7 +110,7 @@ impl Context<'_> {
     }
 
     /// `-alpha^(scale o) ACC_o` over all channels of the output.
-    fn accumulators(&self, step: &Step, frame: &Frame, scale: usize, identity: &mut Identity) {
+    pub(super) fn accumulators(&self, step: &Step, frame: &Frame, scale: usize, identity: &mut Identity) {
         self.runs(step.output, Evaluated::Accumulator, frame, identity, |o| {
             vec![(o * scale, -1)]
         });
@@ -143,7 +145,7 @@ impl Context<'_> {
     }
 
     /// Taps and reached exponents of a window over natural positions; `taps` are offsets from `stride * output`.
-    fn window_frame(
+    pub(super) fn window_frame(
         &self,
         step: &Step,
         stride: (usize, usize),
@@ -232,10 +234,10 @@ impl Context<'_> {
     }
 
     /// Frame of an operator whose output is one position per channel: each value of each plane size is a tap of its own.
-    fn single_frame(&self, step: &Step) -> Frame {
+    pub(super) fn single_frame(&self, step: &Step) -> Frame {
         let input = step.inputs[0].home;
         let scale = self.home(input).value_scale;
-        let outputs = vec![self.planes[step.output].first().map(|p| -self.origin(p, (1, 1)))];
+        let outputs = [self.planes[step.output].first().map(|p| -self.origin(p, (1, 1)))];
         let mut sizes: BTreeMap<(usize, usize), &Plane> = BTreeMap::new();
         for plane in self.planes[input].iter().filter(|p| p.height > 0) {
             sizes.entry((plane.height, plane.width)).or_insert(plane);
@@ -270,12 +272,12 @@ impl Context<'_> {
     }
 
     /// Relative exponent of value (i, j) of a plane in a [`Context::single_frame`].
-    fn single_relative(&self, home: usize, plane: &Plane, at: usize) -> isize {
+    pub(super) fn single_relative(&self, home: usize, plane: &Plane, at: usize) -> isize {
         let scale = self.home(home).value_scale;
         -signed(plane.exponent(at / plane.width, at % plane.width, self.at, scale))
     }
 
-    fn window_taps(window: &Window) -> Vec<(isize, isize)> {
+    pub(super) fn window_taps(window: &Window) -> Vec<(isize, isize)> {
         let axis =
             |k: usize, d: usize, p: usize| (0..k).map(move |i| signed(i * d) - signed(p)).collect::<Vec<_>>();
         let columns = axis(window.kernel.1, window.dilation.1, window.pad.1);
@@ -420,168 +422,5 @@ impl Context<'_> {
             }
         }
         self.weighted(step, frame, entries)
-    }
-
-    fn add(&self, step: &Step, add: &Add) -> Result<Identity, PlanError> {
-        let output = self.home(step.output);
-        let size = if output.flat {
-            (
-                1,
-                self.planes[step.output]
-                    .iter()
-                    .map(|p| p.width)
-                    .max()
-                    .unwrap_or(1),
-            )
-        } else {
-            (output.geometry.height, output.geometry.width)
-        };
-        let unit = step.unit.unwrap_or((1, 1));
-        let mut operands = Vec::new();
-        for (operand, (m, _)) in step.inputs.iter().zip(&add.terms) {
-            let home = self.home(operand.home);
-            let shape = |h: &Home| (h.flat, h.geometry.channels, h.geometry.height, h.geometry.width);
-            let order = home
-                .index
-                .iter()
-                .map(|&i| operand.view(i))
-                .eq(output.index.iter().copied());
-            if shape(home) != shape(output) || !order {
-                return Err(self.unsupported(step, "a sum of tensors that lie in different orders"));
-            }
-            for phase in 0..self.num_phases(operand.home) {
-                if let Some(relative) = self.natural(operand.home, phase, home.value_scale, unit) {
-                    operands.push((operand.home, phase, relative, *m));
-                }
-            }
-        }
-        let outputs: Vec<_> = (0..self.num_phases(step.output))
-            .map(|q| self.natural(step.output, q, output.accumulator_scale, unit))
-            .collect();
-        let relatives = operands
-            .iter()
-            .map(|o| o.2)
-            .chain(outputs.iter().flatten().copied());
-        let mut builder = Builder::new(relatives);
-        for i in 0..size.0 {
-            (0..size.1).for_each(|j| builder.mark_window(-self.offset(unit, signed(i), signed(j))));
-        }
-        let frame = Frame {
-            taps: Vec::new(),
-            builder,
-            padded: false,
-            outputs,
-        };
-        let mut identity = Identity::default();
-        for (home, phase, relative, m) in operands {
-            let step_by = self.num_phases(home);
-            let planes = (phase..self.planes[home].len()).step_by(step_by).enumerate();
-            let source = |plane| Source {
-                home,
-                plane,
-                of: Evaluated::Value,
-            };
-            let terms = planes.map(|(c, plane)| (c, source(plane), m)).collect();
-            identity.powers.push(PowerRun {
-                exponent: frame.builder.exponent(relative),
-                terms,
-            });
-        }
-        self.accumulators(step, &frame, 1, &mut identity);
-        Ok(identity.close(frame.builder)?)
-    }
-
-    fn avg_pool(&self, step: &Step, pool: &AvgPool) -> Result<Identity, PlanError> {
-        let input = step.inputs[0].home;
-        let num_in = self.num_phases(input);
-        let m = pool.requantize.channels[0].affine.m;
-        let mut kernels: BTreeMap<usize, Vec<(usize, i64)>> = BTreeMap::new();
-        let frame = if step.unit.is_none() {
-            let frame = self.single_frame(step);
-            for phase in 0..num_in {
-                let plane = &self.planes[input][phase];
-                for at in 0..plane.height * plane.width {
-                    let e = frame.builder.exponent(self.single_relative(input, plane, at));
-                    kernels.entry(phase).or_default().push((e, m));
-                }
-            }
-            frame
-        } else {
-            let taps = Self::window_taps(&pool.window);
-            let frame = self.window_frame(step, pool.window.stride, pool.window.output, &taps);
-            for tap in &frame.taps {
-                kernels
-                    .entry(tap.phase)
-                    .or_default()
-                    .push((frame.builder.exponent(tap.relative), m));
-            }
-            frame
-        };
-        let mut identity = Identity::default();
-        for (phase, mut kernel) in kernels {
-            kernel.sort_unstable();
-            let source = |c| Source {
-                home: input,
-                plane: c * num_in + phase,
-                of: Evaluated::Value,
-            };
-            let terms = (0..pool.channels).map(|c| (c, source(c))).collect();
-            identity.factored.push(FactoredRun { kernel, terms });
-        }
-        self.accumulators(step, &frame, 1, &mut identity);
-        Ok(identity.close(frame.builder)?)
-    }
-
-    fn max(&self, step: &Step, max: &Max3) -> Result<Identity, PlanError> {
-        let input = step.inputs[0].home;
-        let output = self.home(step.output);
-        let size = (output.geometry.height, output.geometry.width);
-        let frame = self.window_frame(step, max.stride, size, &max.taps);
-        if frame.padded && self.home(input).zero != 0 {
-            return Err(self.unsupported(
-                step,
-                "a padded max pool over a tensor whose zero point is not its smallest value",
-            ));
-        }
-        let (num_in, num_out) = (self.num_phases(input), self.num_phases(step.output));
-        let mut identity = Identity::default();
-        let mut runs: BTreeMap<(usize, usize), Vec<(usize, Source, i64)>> = BTreeMap::new();
-        for tap in &frame.taps {
-            let run = runs
-                .entry((frame.builder.exponent(tap.relative), tap.phase))
-                .or_default();
-            for c in 0..max.channels {
-                let source = Source {
-                    home: input,
-                    plane: c * num_in + tap.phase,
-                    of: Evaluated::Value,
-                };
-                run.push((3 * c + tap.number, source, -1));
-            }
-        }
-        for ((exponent, _), mut terms) in runs {
-            terms.sort_by_key(|t| t.0);
-            identity.powers.push(PowerRun { exponent, terms });
-        }
-        // The output's values enter at their own scale: rho of a max output is the unit of the step.
-        let unit = step.unit.unwrap_or((1, 1));
-        for phase in 0..num_out {
-            let Some(relative) = self.natural(step.output, phase, output.value_scale, unit) else {
-                continue;
-            };
-            let source = |c: usize| Source {
-                home: step.output,
-                plane: c * num_out + phase,
-                of: Evaluated::Value,
-            };
-            let terms = (0..max.channels).flat_map(|c| (0..3).map(move |t| (3 * c + t, source(c), 1)));
-            let exponent = frame.builder.exponent(relative);
-            identity.powers.push(PowerRun {
-                exponent,
-                terms: terms.collect(),
-            });
-        }
-        self.accumulators(step, &frame, 3, &mut identity);
-        Ok(identity.close(frame.builder)?)
     }
 }

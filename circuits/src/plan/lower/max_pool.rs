@@ -1,0 +1,139 @@
+//! A max pool as a chain of three-tap maxima along the width, then along the height.
+
+use super::{Home, Kind, Lowered, Max3, Operand, Step, index_u32, natural};
+use crate::graph::Graph;
+use crate::ops::{MaxPool, Window};
+use crate::plan::PlanError;
+
+/// Offsets of at most three taps that cover `k` positions, given what earlier stages covered.
+fn stages(k: usize) -> Vec<Vec<usize>> {
+    match k {
+        0 | 1 => vec![],
+        2 | 3 => vec![(0..k).collect()],
+        _ => {
+            let mut offsets = vec![0, 3.min(k - 3), k - 3];
+            offsets.dedup();
+            vec![vec![0, 1, 2], offsets]
+        }
+    }
+}
+
+/// A max pool as a chain of maxima along the width, then along the height.
+pub(super) fn lower_max_pool(
+    low: &mut Lowered,
+    graph: &Graph,
+    n: usize,
+    pool: &MaxPool,
+    input: Option<Operand>,
+) -> Result<(), PlanError> {
+    let node = &graph.nodes[n];
+    let mut input = input.ok_or_else(|| PlanError::unknown_tensor(graph, node.output))?;
+    let window: Window = pool.window;
+    let unsupported = |reason: &'static str| PlanError::Unsupported {
+        node: node.name.clone(),
+        reason,
+    };
+    if window.kernel.0 > 9 || window.kernel.1 > 9 {
+        return Err(unsupported(
+            "a max pool window of more than 9 positions along one axis",
+        ));
+    }
+    let chain = max_chain(&window);
+    let mut size = window.input;
+    for (step, (taps, stride, pad, out)) in chain.iter().enumerate() {
+        let source = low.homes[input.home].clone();
+        let last = step + 1 == chain.len();
+        let at = |d: usize, axis_pad: usize| d.cast_signed() - axis_pad.cast_signed();
+        let taps3 = std::array::from_fn(|i| {
+            let (a, b) = taps[i.min(taps.len() - 1)];
+            (at(a, pad.0), at(b, pad.1))
+        });
+        let home = low.homes.len();
+        let len = pool.channels * out.0 * out.1;
+        low.homes.push(Home {
+            id: last.then_some(node.output),
+            geometry: natural(pool.channels, out.0, out.1),
+            index: (0..len).map(index_u32).collect::<Result<Vec<_>, _>>()?,
+            flat: false,
+            ..source
+        });
+        let max = Max3 {
+            channels: pool.channels,
+            stride: *stride,
+            taps: taps3,
+        };
+        low.steps.push(Step {
+            kind: Kind::Max(n, max),
+            inputs: vec![input],
+            output: home,
+            unit: None,
+        });
+        input = Operand { home, position: None };
+        size = *out;
+    }
+    if size != window.output {
+        return Err(unsupported(
+            "a max pool whose last window leaves the padded input",
+        ));
+    }
+    low.of_tensor[node.output.0] = Some(input);
+    Ok(())
+}
+
+/// One stage of a max pool: taps, stride, padding before, output size.
+type MaxStage = (
+    Vec<(usize, usize)>,
+    (usize, usize),
+    (usize, usize),
+    (usize, usize),
+);
+
+/// The chain of three-tap stages of a window; padding belongs to the first stage along each axis.
+fn max_chain(window: &Window) -> Vec<MaxStage> {
+    let mut chain: Vec<MaxStage> = Vec::new();
+    let mut size = window.input;
+    let horizontal = axis_stages(window.kernel.1, window.stride.1);
+    let vertical = axis_stages(window.kernel.0, window.stride.0);
+    for (i, (offsets, stride)) in horizontal.iter().enumerate() {
+        let last = i + 1 == horizontal.len();
+        let pad = if i == 0 { window.pad.1 } else { 0 };
+        let out = if last {
+            window.output.1
+        } else {
+            (window.output.1 - 1) * window.stride.1 + window.kernel.1 - 2
+        };
+        size.1 = out;
+        let taps = offsets.iter().map(|&o| (0, o * window.dilation.1)).collect();
+        chain.push((taps, (1, *stride), (0, pad), size));
+    }
+    for (i, (offsets, stride)) in vertical.iter().enumerate() {
+        let last = i + 1 == vertical.len();
+        let pad = if i == 0 { window.pad.0 } else { 0 };
+        size.0 = if last {
+            window.output.0
+        } else {
+            (window.output.0 - 1) * window.stride.0 + window.kernel.0 - 2
+        };
+        let taps = offsets.iter().map(|&o| (o * window.dilation.0, 0)).collect();
+        chain.push((taps, (*stride, 1), (pad, 0), size));
+    }
+    chain
+}
+
+/// Offsets and stride of each stage along one axis. A kernel of 1 with a stride is a one-tap stage.
+fn axis_stages(kernel: usize, stride: usize) -> Vec<(Vec<usize>, usize)> {
+    let offsets = stages(kernel);
+    if offsets.is_empty() {
+        return if stride == 1 {
+            vec![]
+        } else {
+            vec![(vec![0], stride)]
+        };
+    }
+    let last = offsets.len() - 1;
+    offsets
+        .into_iter()
+        .enumerate()
+        .map(|(i, o)| (o, if i == last { stride } else { 1 }))
+        .collect()
+}
