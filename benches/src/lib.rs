@@ -1,1 +1,75 @@
-//! Benches live in `benches/`.
+//! What the benches share: the shipped models, random inputs with a fixed seed, networks that grow, and the
+//! fit of a growth exponent. The benches themselves are in `benches/`.
+
+mod growth;
+
+pub use growth::{Axis, SIZES, exponent, network};
+
+use inferproof_circuits::assign::{Cells, Fault};
+use inferproof_circuits::graph::Graph;
+use inferproof_circuits::import::ImportError;
+use inferproof_circuits::import::onnx;
+use inferproof_circuits::plan::{Plan, PlanError};
+use inferproof_circuits::tensor::TensorError;
+use inferproof_circuits::testing::models::BuildError;
+use std::path::{Path, PathBuf};
+
+/// Seed of every random choice of the benches.
+pub const SEED: u64 = 1;
+/// Shipped models that are measured, without `.onnx`.
+pub const MODELS: [&str; 2] = ["tiny_cnn", "digits_cnn"];
+
+/// Why a bench cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BenchError {
+    /// A model file that cannot be read.
+    #[error("cannot read {path}: {source}; run the benches inside the repository")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A model that is not taken.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// A network without a plan.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A network that cannot be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// Inputs that cannot be built.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+}
+
+/// No fault: the honest witness.
+#[derive(Debug, Clone, Copy)]
+pub struct Honest;
+
+impl Fault for Honest {
+    fn touch(&mut self, _: usize, _: usize, _: i64, _: &mut Cells) {}
+}
+
+/// Bytes of a shipped model.
+///
+/// # Errors
+/// [`BenchError::Read`].
+pub fn model_bytes(name: &str) -> Result<Vec<u8>, BenchError> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../models")
+        .join(format!("{name}.onnx"));
+    std::fs::read(&path).map_err(|source| BenchError::Read { path, source })
+}
+
+/// Graph and default plan of a shipped model.
+///
+/// # Errors
+/// [`BenchError`].
+pub fn planned(name: &str) -> Result<(Graph, Plan), BenchError> {
+    let graph = onnx::load(&model_bytes(name)?)?;
+    let plan = Plan::new(&graph, &Default::default())?;
+    Ok((graph, plan))
+}

@@ -1,0 +1,57 @@
+//! Keys, proof and verification of the shipped models. `prove` runs the network, proves it and checks the proof;
+//! `keygen` is without the setup, which is made once.
+
+#![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
+
+use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
+use inferproof_benches::{MODELS, SEED, model_bytes};
+use inferproof_circuits::plan::PlanOptions;
+use inferproof_circuits::testing::models::random_inputs;
+use inferproof_prover::keys::{Model, Store, setup};
+use inferproof_prover::prove::prove;
+use inferproof_prover::srs::Srs;
+use inferproof_verifier::{Backend, Trusted, VerifyOptions, VerifyingKey, verify};
+use std::error::Error;
+use std::hint::black_box;
+
+fn stages(c: &mut Criterion, name: &str) -> Result<(), Box<dyn Error>> {
+    let model = Model::load(&model_bytes(name)?, &PlanOptions::default())?;
+    let inputs = random_inputs(model.graph(), SEED)?;
+    let srs = Srs::generate_insecure(model.plan().k)?;
+    let keys = setup(model.clone(), Backend::Shplonk, srs.clone(), Store::Nowhere)?;
+    let file = prove(&keys, &inputs, None)?.file;
+    let options = VerifyOptions {
+        allow_insecure_srs: true,
+        ..VerifyOptions::default()
+    };
+    let id = |stage: &str| BenchmarkId::new(stage.to_owned(), name);
+    let mut group = c.benchmark_group("proof");
+    group.sample_size(10);
+    group.bench_function(id("keygen"), |b| {
+        b.iter_batched(
+            || (model.clone(), srs.clone()),
+            |(model, srs)| setup(model, Backend::Shplonk, srs, Store::Nowhere),
+            BatchSize::PerIteration,
+        );
+    });
+    group.bench_function(id("prove"), |b| b.iter(|| prove(&keys, black_box(&inputs), None)));
+    group.bench_function(id("verify"), |b| {
+        b.iter(|| verify(Trusted::Key(keys.verifying()), black_box(&file), &options));
+    });
+    group.bench_function(id("read_key"), |b| {
+        b.iter(|| VerifyingKey::from_bytes(black_box(keys.verifying().to_bytes())));
+    });
+    group.finish();
+    Ok(())
+}
+
+fn benches(c: &mut Criterion) {
+    for name in MODELS {
+        if let Err(error) = stages(c, name) {
+            panic!("{name}: {error}");
+        }
+    }
+}
+
+criterion_group!(group, benches);
+criterion_main!(group);
