@@ -12,6 +12,10 @@ pub const MAX_WEIGHT_LANES: usize = 64;
 pub const MAX_CLAMP: usize = 1 << 22;
 /// Largest exponent of a lane or row step.
 pub const MAX_EXPONENT: u32 = 1 << 16;
+/// Largest sum of all row steps: a step's power of v is written out when gates are made.
+pub const MAX_STEP_SUM: usize = 1 << 17;
+/// Most lane patterns.
+pub const MAX_PATTERNS: usize = 32;
 /// Lookup expressions in one helper: `h e1 e2 e3` under a selector has degree 5.
 pub const EXPRESSIONS_PER_HELPER: usize = 3;
 /// Lookup expressions in the running sum's own gate.
@@ -138,7 +142,7 @@ impl CircuitParams {
         within("lanes", self.lanes as usize, 1, MAX_LANES)?;
         within("limb_split", self.limb_split as usize, 1, 3)?;
         match self.clamp {
-            Clamp::Limbs(limbs) => within("clamp limbs", limbs as usize, 1, 8)?,
+            Clamp::Limbs(limbs) => within("clamp limbs", limbs as usize, 1, 60 / self.limb_bits() as usize)?,
             Clamp::Range(bound) => within("clamp bound", bound as usize, 255, MAX_CLAMP)?,
             Clamp::Pair(bound) => within("clamp bound", bound as usize, 1, MAX_CLAMP)?,
         }
@@ -146,9 +150,9 @@ impl CircuitParams {
         within("max rows beside paired clamps", usize::from(paired), 0, 0)?;
         within("weight_lanes", self.weight_lanes as usize, 1, MAX_WEIGHT_LANES)?;
         within("ranges", self.ranges.len(), 1, 255)?;
-        within("patterns", self.patterns.len(), 1, 64)?;
-        within("value_steps", self.value_steps.len(), 0, 64)?;
-        within("accumulator_steps", self.accumulator_steps.len(), 0, 64)?;
+        within("patterns", self.patterns.len(), 1, MAX_PATTERNS)?;
+        within("value_steps", self.value_steps.len(), 0, 32)?;
+        within("accumulator_steps", self.accumulator_steps.len(), 0, 32)?;
         for r in &self.ranges {
             within("range", *r as usize, 1, 255)?;
         }
@@ -160,6 +164,13 @@ impl CircuitParams {
         for s in self.value_steps.iter().chain(&self.accumulator_steps) {
             within("step", *s as usize, 1, MAX_EXPONENT as usize)?;
         }
+        let sum = |v: &[u32]| v.iter().map(|s| *s as usize).sum::<usize>();
+        within(
+            "sum of the steps",
+            sum(&self.value_steps) + sum(&self.accumulator_steps),
+            0,
+            MAX_STEP_SUM,
+        )?;
         let shared = !self.shared_steps || self.value_steps == self.accumulator_steps;
         within("shared_steps", usize::from(shared), 1, 1)?;
         let ascending = |v: &[u32]| v.windows(2).all(|w| w[0] < w[1]);

@@ -2,6 +2,7 @@
 //!
 //! A plan depends on the graph and the options alone, never on a witness.
 
+mod account;
 mod cost;
 mod glue;
 mod identity;
@@ -9,6 +10,7 @@ pub(crate) mod layout;
 mod lower;
 mod terms;
 
+pub use account::{FIELD_BITS, Risk};
 pub use cost::{Cost, Optimize};
 pub(crate) use glue::{GStep, KStep, Program};
 pub(crate) use identity::{Evaluated, Identity, Source};

@@ -13,7 +13,6 @@ mod srs;
 mod verify;
 
 use clap::{Parser, Subcommand};
-use error::CliError;
 use std::process::ExitCode;
 
 /// Proves and verifies inference of int8 neural networks.

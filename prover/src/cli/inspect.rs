@@ -2,6 +2,7 @@
 
 use super::{error::CliError, json, options};
 use inferproof_circuits::graph::Node;
+use inferproof_circuits::plan::FIELD_BITS;
 use inferproof_prover::keys::Model;
 use serde_json::{Map, Value as Json, json};
 use std::path::PathBuf;
@@ -30,7 +31,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
             model.graph().nodes.iter().map(|n| layer(&model, n)).collect(),
         );
         if args.soundness {
-            map.insert("soundness".to_owned(), json!(soundness(&model)));
+            map.insert("soundness".to_owned(), json!(model.plan().risks()));
         }
         println!("{}", Json::Object(map));
         return Ok(());
@@ -38,12 +39,23 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     show_network(&model);
     show_plan(&model);
     if args.soundness {
-        println!("\nsoundness: log2 of the chance of a false statement, upper bounds");
-        for (name, bits) in soundness(&model) {
-            println!("  {name:<44} 2^{bits:.0}");
-        }
+        show_risks(&model);
     }
     Ok(())
+}
+
+/// The soundness account: degrees per challenge and the total error.
+fn show_risks(model: &Model) {
+    println!(
+        "\nsoundness: a false statement passes each check with a chance of at most degree / |F|, |F| > 2^{FIELD_BITS}"
+    );
+    let risks = model.plan().risks();
+    for risk in &risks {
+        println!("  {:<22} {:<46} {:>16}", risk.challenge, risk.what, risk.degree);
+    }
+    let total: u128 = risks.iter().map(|r| r.degree).sum();
+    let bits = u128::BITS - total.leading_zeros();
+    println!("  total: {total} < 2^{bits}, error < 2^-{}", FIELD_BITS - bits);
 }
 
 /// Counts of differing accumulators of a node: listed ones, and channels that have any.
@@ -165,31 +177,4 @@ fn show_plan(model: &Model) {
         cost.cells_small, cost.cells_full
     );
     println!("proof: {} bytes with KZG and SHPLONK", cost.proof_bytes);
-}
-
-/// Degree bounds of the polynomial identities over the order of the field (2^253.6), in the order of the rounds.
-/// Crude: every row is taken to reach the largest exponent.
-fn soundness(model: &Model) -> Vec<(&'static str, f64)> {
-    const FIELD_BITS: f64 = 253.6;
-    let (plan, p) = (model.plan(), &model.plan().params);
-    let rows = f64::from(1u32 << plan.k.min(31));
-    let step = f64::from(p.steps.iter().copied().max().unwrap_or(1));
-    let lanes = f64::from(p.lanes);
-    let lookups = f64::from(u32::try_from(p.lookups_per_lane()).unwrap_or(u32::MAX));
-    let degree = |x: f64| x.log2() - FIELD_BITS;
-    vec![
-        (
-            "lookup argument (beta, theta)",
-            degree(2.0 * rows * (lanes * lookups + 1.0)),
-        ),
-        (
-            "combination of identities (alpha)",
-            degree(rows * f64::from(p.weight_lanes) + 4.0),
-        ),
-        ("evaluation of planes (v)", degree(rows * (step + 2.0) + lanes)),
-        (
-            "gates, permutation (y, beta, gamma, x)",
-            degree(8.0 * rows * f64::from(u32::try_from(plan.cost.degree).unwrap_or(u32::MAX))),
-        ),
-    ]
 }
