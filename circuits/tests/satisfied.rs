@@ -1,6 +1,10 @@
 //! The circuit of honest runs holds, and its output is the reference's.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test fails by panicking; tables of cases are long"
+)]
 
 use inferproof_circuits::assign::{Cells, Fault, Witness};
 use inferproof_circuits::graph::Graph;

@@ -200,7 +200,7 @@ fn one_ceremony_has_one_digest_whatever_its_file() {
         assert!(!other.is_insecure());
         assert_ne!(other.digest(), srs.digest());
     }
-    let mut halo2 = srs.params.clone();
+    let mut halo2 = (*srs.params).clone();
     halo2.downsize(5);
     let mut bytes = Vec::new();
     halo2.write_custom(&mut bytes, SerdeFormat::RawBytes).unwrap();
