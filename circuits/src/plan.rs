@@ -413,10 +413,15 @@ fn circuit_params(
     let zero = lowered.homes.first().map_or(0, |h| h.zero);
     let same = lowered.homes.iter().all(|h| h.zero == zero);
     let uniform_zero = if same { i32::try_from(zero).ok() } else { None };
+    let max_rows = lowered.steps.iter().any(|s| matches!(s.kind, Kind::Max(..)));
+    // The cells of the clamp hold a difference of two bytes in max rows.
     let params = CircuitParams {
         lanes: u32::try_from(choice.lanes).unwrap_or(u32::MAX),
         limb_split: choice.limb_split,
-        clamp_limbs: clamp_limbs(excess_bound(graph), DIVISOR_SHIFT / choice.limb_split),
+        clamp_limbs: clamp_limbs(
+            excess_bound(graph).max(if max_rows { 255 } else { 0 }),
+            DIVISOR_SHIFT / choice.limb_split,
+        ),
         weight_lanes: u32::try_from(choice.weight_lanes).unwrap_or(u32::MAX),
         ranges,
         uniform_zero,
@@ -425,7 +430,7 @@ fn circuit_params(
         accumulator_steps: tape.accumulator_steps.clone(),
         shared_steps: tape.rows.iter().all(|r| r.value_step == r.accumulator_step)
             && tape.value_steps == tape.accumulator_steps,
-        max_rows: lowered.steps.iter().any(|s| matches!(s.kind, Kind::Max(..))),
+        max_rows,
     };
     let limit = |e: crate::params::ParamsError| PlanError::TooLarge {
         what: e.name,
