@@ -9,7 +9,7 @@ mod witness;
 
 pub(crate) use fixed::{FixedTables, fixed_tables};
 #[cfg(any(test, feature = "test-dependencies"))]
-pub(crate) use phases::{PhaseOne, PhaseThree, PhaseTwo};
+pub(crate) use phases::{PhaseOne, PhaseThree, PhaseTwo, to_integer};
 pub(crate) use phases::{phase_one, phase_three, phase_two};
 pub use witness::{Cells, Fault, Witness, WitnessError};
 

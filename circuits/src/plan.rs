@@ -159,10 +159,14 @@ impl Plan {
     pub fn new(graph: &Graph, options: &PlanOptions) -> Result<Self, PlanError> {
         let lowered = lower::lower(graph)?;
         check_bounds(graph, &lowered)?;
+        let max_rows = lowered.steps.iter().any(|s| matches!(s.kind, Kind::Max(..)));
+        // The first difference of a max row lies in the clamp magnitude's cells.
+        let excess = excess_bound(graph).max(if max_rows { 255 } else { 0 });
+        let excess = u32::try_from(excess).unwrap_or(u32::MAX);
         let demand = cost::Demand {
-            excess: u32::try_from(excess_bound(graph)).unwrap_or(u32::MAX),
+            excess,
             ranges: ranges(&lowered),
-            max_rows: lowered.steps.iter().any(|s| matches!(s.kind, Kind::Max(..))),
+            max_rows,
         };
         let mut shortest = usize::MAX;
         for candidate in cost::candidates(graph, &lowered, &demand, options) {
@@ -421,6 +425,8 @@ fn circuit_params(
     let zero = lowered.homes.first().map_or(0, |h| h.zero);
     let same = lowered.homes.iter().all(|h| h.zero == zero);
     let uniform_zero = if same { i32::try_from(zero).ok() } else { None };
+    let max_rows = lowered.steps.iter().any(|s| matches!(s.kind, Kind::Max(..)));
+    // The cells of the clamp hold a difference of two bytes in max rows.
     let params = CircuitParams {
         lanes: u32::try_from(choice.lanes).unwrap_or(u32::MAX),
         limb_split: choice.limb_split,
@@ -433,7 +439,7 @@ fn circuit_params(
         accumulator_steps: tape.accumulator_steps.clone(),
         shared_steps: tape.rows.iter().all(|r| r.value_step == r.accumulator_step)
             && tape.value_steps == tape.accumulator_steps,
-        max_rows: lowered.steps.iter().any(|s| matches!(s.kind, Kind::Max(..))),
+        max_rows,
     };
     let limit = |e: crate::params::ParamsError| PlanError::TooLarge {
         what: e.name,

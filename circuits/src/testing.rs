@@ -1,19 +1,29 @@
 //! Checks a circuit without a proof: every gate on every row, every copy, with any cell changed.
 
+mod fold;
+pub mod forge;
+
 pub mod models;
+mod sweep;
+
+pub use sweep::Sweep;
 
 use crate::assign::{Drawn, PhaseOne, PhaseThree, PhaseTwo, phase_one, phase_three, phase_two};
 use crate::assign::{Fault, Witness, WitnessError};
 use crate::chips::columns::Columns;
+use crate::chips::logup;
 use crate::circuit::{Fixture, configure, fixed_columns};
 use crate::graph::Graph;
+use crate::params::{EXPRESSIONS_IN_SUM, EXPRESSIONS_PER_HELPER};
 use crate::plan::{Evaluated, Plan};
 use crate::tensor::Tensor;
-use ff::Field;
+use ff::{Field, PrimeField};
+use fold::{Cell, Node};
 use halo2_proofs::halo2curves::bn256::Fr;
-use halo2_proofs::plonk::{Advice, Column, ConstraintSystem, Expression, FirstPhase};
+use halo2_proofs::plonk::{Advice, Column, ConstraintSystem};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
+use std::collections::HashMap;
 
 /// A constraint that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,8 +41,6 @@ pub struct Assignment {
     two: PhaseTwo,
     three: PhaseThree,
     instance: Vec<Fr>,
-    drawn: Drawn,
-    v: Fr,
 }
 
 /// A circuit that can be checked cell by cell.
@@ -41,13 +49,26 @@ pub struct Checker {
     cs: ConstraintSystem<Fr>,
     columns: Columns,
     fixed: Vec<Vec<Fr>>,
-    seed: u64,
+    drawn: Drawn,
+    v: Fr,
+    polys: Vec<Poly>,
+    /// Looked-up values and tags, `None` where the lookup is dropped.
+    lookups: Vec<Option<(Node, Node)>>,
+    names: Vec<String>,
+}
+
+/// A gate constraint with the challenges put in.
+struct Poly {
+    name: String,
+    node: Node,
 }
 
 /// Flat view of all columns, indexed as halo2 numbers them.
 struct Flat<'a> {
     advice: Vec<&'a [Fr]>,
     instance: &'a [Fr],
+    /// Column, row and value of one changed cell.
+    change: Option<(usize, usize, Fr)>,
 }
 
 impl Checker {
@@ -62,12 +83,32 @@ impl Checker {
         for (column, values) in fixed_columns(&params, &columns, fixture.fixed()) {
             fixed[column.index()] = values.to_vec();
         }
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let challenges: [Fr; 4] = std::array::from_fn(|_| Fr::random(&mut rng));
+        let [alpha, beta, theta, v] = challenges;
+        let gates = cs.gates().iter();
+        let polys = gates.flat_map(|g| {
+            g.polynomials().iter().enumerate().map(|(i, poly)| Poly {
+                name: format!("{}/{}", g.name(), g.constraint_name(i)),
+                node: fold::fold(poly, &challenges),
+            })
+        });
+        let polys = polys.collect();
+        let found = logup::lookups(&params, &columns);
+        let lookup = |l: &logup::Lookup| {
+            let node = |e| fold::fold(e, &challenges);
+            (!dropped.contains(&l.name)).then(|| (node(&l.value), node(&l.tag)))
+        };
         Self {
+            lookups: found.iter().map(lookup).collect(),
+            names: found.into_iter().map(|l| l.name).collect(),
             fixture,
             cs,
             columns,
             fixed,
-            seed,
+            drawn: Drawn { alpha, beta, theta },
+            v,
+            polys,
         }
     }
 
@@ -86,12 +127,13 @@ impl Checker {
     /// Names of all gate constraints, as `gate/constraint`.
     #[must_use]
     pub fn constraints(&self) -> Vec<String> {
-        let gates = self.cs.gates().iter();
-        gates
-            .flat_map(|g| {
-                (0..g.polynomials().len()).map(move |i| format!("{}/{}", g.name(), g.constraint_name(i)))
-            })
-            .collect()
+        self.polys.iter().map(|p| p.name.clone()).collect()
+    }
+
+    /// Names of all lookups, dropped ones included.
+    #[must_use]
+    pub fn lookups(&self) -> &[String] {
+        &self.names
     }
 
     /// Assigns everything for an input; `fault` may change integers as they are made, and what follows is computed
@@ -112,26 +154,83 @@ impl Checker {
     }
 
     /// Phases 2 and 3 for given phase-1 columns.
-    #[must_use]
-    pub fn complete(&self, one: PhaseOne, instance: Vec<Fr>) -> Assignment {
-        let mut rng = ChaCha20Rng::seed_from_u64(self.seed);
-        let mut draw = || Fr::random(&mut rng);
-        let drawn = Drawn {
-            alpha: draw(),
-            beta: draw(),
-            theta: draw(),
-        };
-        let v = draw();
+    pub(crate) fn complete(&self, one: PhaseOne, instance: Vec<Fr>) -> Assignment {
         let fixed = self.fixture.fixed();
-        let two = phase_two(self.plan(), fixed, &one, &drawn);
+        let (drawn, v) = (self.drawn, self.v);
+        let mut two = phase_two(self.plan(), fixed, &one, &drawn);
+        if self.lookups.iter().any(Option::is_none) {
+            self.argue(&one, &mut two);
+        }
         let three = phase_three(self.plan(), fixed, &one, &two, drawn.alpha, v);
         Assignment {
             one,
             two,
             three,
             instance,
-            drawn,
-            v,
+        }
+    }
+
+    /// `(value, tag)` of every lookup in a row; a dropped one looks up the entry (0, 0).
+    fn entries(&self, one: &PhaseOne, row: usize) -> Vec<(Fr, Fr)> {
+        let mut advice: Vec<&[Fr]> = vec![&[]; self.cs.num_advice_columns()];
+        for (column, values) in self.phase_one_columns().iter().zip(one) {
+            advice[column.index()] = values;
+        }
+        let read = |cell: Cell, _: i32| match cell {
+            Cell::Fixed(c) => self.fixed[c][row],
+            Cell::Advice(c) => advice[c][row],
+            Cell::Instance => Fr::ZERO,
+        };
+        let entry = |l: &Option<(Node, Node)>| {
+            l.as_ref().map_or((Fr::ZERO, Fr::ZERO), |(v, t)| {
+                (v.evaluate(&read), t.evaluate(&read))
+            })
+        };
+        self.lookups.iter().map(entry).collect()
+    }
+
+    /// Counts the multiplicities again; values outside the table are not counted.
+    pub(crate) fn count(&self, one: &mut PhaseOne) {
+        let fixed = self.fixture.fixed();
+        let mut first = HashMap::new();
+        for row in (0..self.plan().params.table_rows()).rev() {
+            let key = (fixed.table_value[row].to_repr(), fixed.table_tag[row].to_repr());
+            first.insert(key, row);
+        }
+        let rows = self.plan().active_rows();
+        let mut counts = vec![0u64; rows + 1];
+        for row in 0..rows {
+            for (value, tag) in self.entries(one, row) {
+                if let Some(at) = first.get(&(value.to_repr(), tag.to_repr())) {
+                    counts[*at] += 1;
+                }
+            }
+        }
+        if let Some(column) = one.last_mut() {
+            *column = counts.into_iter().map(Fr::from).collect();
+        }
+    }
+
+    /// Helpers and running sum for the lookups that are left.
+    fn argue(&self, one: &PhaseOne, two: &mut PhaseTwo) {
+        let fixed = self.fixture.fixed();
+        let Drawn { beta, theta, .. } = self.drawn;
+        for row in 0..self.plan().active_rows() {
+            let mut parts: Vec<Fr> = self
+                .entries(one, row)
+                .iter()
+                .map(|(v, t)| beta + v + theta * t)
+                .collect();
+            parts.push(beta + fixed.table_value[row] + theta * fixed.table_tag[row]);
+            logup::invert_all(&mut parts);
+            let table = parts.pop().unwrap_or_default();
+            let (in_sum, in_helpers) = parts.split_at(EXPRESSIONS_IN_SUM);
+            let mut next = two.sum[row] + in_sum.iter().sum::<Fr>() - one[one.len() - 1][row] * table;
+            for (part, column) in in_helpers.chunks(EXPRESSIONS_PER_HELPER).zip(&mut two.helpers) {
+                column[row] = part.iter().sum();
+                next += column[row];
+            }
+            two.sum[row + 1] = next;
         }
     }
 
@@ -165,30 +264,30 @@ impl Checker {
         Flat {
             advice,
             instance: &a.instance,
+            change: None,
         }
     }
 
-    fn evaluate(&self, poly: &Expression<Fr>, flat: &Flat<'_>, a: &Assignment, row: usize) -> Fr {
+    fn evaluate(&self, poly: &Node, flat: &Flat<'_>, row: usize) -> Fr {
         let n = 1usize << self.plan().k;
-        let cell = |values: &[Fr], rotation: i32| {
+        poly.evaluate(&|cell, rotation| {
             let at = (row.cast_signed() + rotation as isize)
                 .rem_euclid(n.cast_signed())
                 .unsigned_abs();
+            let values = match cell {
+                Cell::Fixed(c) => &self.fixed[c],
+                Cell::Advice(c) => {
+                    if let Some((column, changed, value)) = flat.change
+                        && (column, changed) == (c, at)
+                    {
+                        return value;
+                    }
+                    flat.advice[c]
+                }
+                Cell::Instance => flat.instance,
+            };
             values.get(at).copied().unwrap_or_default()
-        };
-        let challenges = [a.drawn.alpha, a.drawn.beta, a.drawn.theta, a.v];
-        poly.evaluate(
-            &|c| c,
-            &|_| Fr::ZERO,
-            &|q| cell(&self.fixed[q.column_index()], q.rotation().0),
-            &|q| cell(flat.advice[q.column_index()], q.rotation().0),
-            &|q| cell(flat.instance, q.rotation().0),
-            &|c| challenges[c.index()],
-            &|x| -x,
-            &|x, y| x + y,
-            &|x, y| x * y,
-            &|x, s| x * s,
-        )
+        })
     }
 
     /// Every constraint that fails, each with its first row; `rows` limits the rows that are looked at.
@@ -198,18 +297,15 @@ impl Checker {
         let all: Vec<usize> = (0..=self.plan().active_rows()).collect();
         let rows = rows.unwrap_or(&all);
         let mut found = Vec::new();
-        for gate in self.cs.gates() {
-            for (i, poly) in gate.polynomials().iter().enumerate() {
-                let failed = rows
-                    .iter()
-                    .find(|r| self.evaluate(poly, &flat, a, **r) != Fr::ZERO);
-                if let Some(row) = failed {
-                    let constraint = format!("{}/{}", gate.name(), gate.constraint_name(i));
-                    found.push(Failure {
-                        constraint,
-                        row: *row,
-                    });
-                }
+        for poly in &self.polys {
+            let failed = rows
+                .iter()
+                .find(|r| self.evaluate(&poly.node, &flat, **r) != Fr::ZERO);
+            if let Some(row) = failed {
+                found.push(Failure {
+                    constraint: poly.name.clone(),
+                    row: *row,
+                });
             }
         }
         for &((of, from), to) in &self.fixture.fixed().copies {
@@ -228,10 +324,8 @@ impl Checker {
         found
     }
 
-    /// A small advice column with its name.
-    #[must_use]
-    pub fn phase_one_columns(&self) -> Vec<Column<Advice>> {
-        let _ = FirstPhase;
+    /// Small advice columns in the order of the witness, the multiplicities last.
+    fn phase_one_columns(&self) -> Vec<Column<Advice>> {
         self.columns
             .lanes
             .iter()

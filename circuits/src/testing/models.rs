@@ -59,6 +59,7 @@ pub struct Builder {
     graph: Graph,
     rng: ChaCha20Rng,
     dtype: DType,
+    zero: Option<i32>,
 }
 
 impl Builder {
@@ -75,6 +76,16 @@ impl Builder {
             graph,
             rng: ChaCha20Rng::seed_from_u64(seed),
             dtype,
+            zero: None,
+        }
+    }
+
+    /// Gives every tensor that follows this zero point instead of a random one.
+    #[must_use]
+    pub fn with_zero(self, zero: i32) -> Self {
+        Self {
+            zero: Some(zero),
+            ..self
         }
     }
 
@@ -111,7 +122,8 @@ impl Builder {
     }
 
     fn random_zero(&mut self) -> i32 {
-        self.dtype.min() + self.small(256)
+        let random = self.dtype.min() + self.small(256);
+        self.zero.unwrap_or(random)
     }
 
     fn quant(&self, id: TensorId) -> TensorQuant {
@@ -136,7 +148,7 @@ impl Builder {
 
     /// Output quantization: random zero point; scales such that sums of `terms` products use the range; ReLU half the time.
     fn output_quant(&mut self, channels: usize, terms: usize) -> (OutputQuant, i32) {
-        let zero = if self.below(2) == 0 {
+        let zero = if self.below(2) == 0 && self.zero.is_none() {
             self.dtype.min()
         } else {
             self.random_zero()

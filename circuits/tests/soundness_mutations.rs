@@ -1,0 +1,151 @@
+//! Random wrong hints with everything downstream computed from them: no wrong output is accepted.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::too_many_lines,
+    reason = "a test fails by panicking and prints tables"
+)]
+
+use inferproof_circuits::assign::{Cells, Fault};
+use inferproof_circuits::graph::Graph;
+use inferproof_circuits::plan::{Plan, PlanOptions};
+use inferproof_circuits::tensor::{DType, Tensor};
+use inferproof_circuits::testing::Checker;
+use inferproof_circuits::testing::models::{Builder, ConvSpec, random_inputs};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{RngCore, SeedableRng};
+use rayon::prelude::*;
+
+const MUTATIONS: u64 = 20_000;
+const NETWORKS: u64 = 5;
+
+fn network(seed: u64) -> Graph {
+    let mut b = Builder::new(
+        seed,
+        if seed.is_multiple_of(2) {
+            DType::U8
+        } else {
+            DType::I8
+        },
+    );
+    let x = b.input(&[1, 2, 4, 3]).unwrap();
+    let y = b.conv(x, ConvSpec::square(2, 1, 0, 1, 2)).unwrap();
+    let y = match seed % 3 {
+        0 => b.max_pool(y, 2, 1).unwrap(),
+        1 => b.add(y, y).unwrap(),
+        _ => b.avg_pool(y, None).unwrap(),
+    };
+    let flat = b.flatten(y).unwrap();
+    let out = b.dense(flat, 3).unwrap();
+    b.finish(&[out])
+}
+
+/// Changes the value that is made as number `at`.
+struct Mutation {
+    at: u64,
+    seen: u64,
+    kind: u64,
+    amount: i64,
+}
+
+impl Fault for Mutation {
+    fn touch(&mut self, _: usize, _: usize, d: i64, c: &mut Cells) {
+        self.seen += 1;
+        if self.seen - 1 != self.at {
+            return;
+        }
+        let new = |old: i64| match self.amount {
+            0 => 0,
+            1 => 1,
+            2 => -1,
+            3 => old + 1,
+            4 => old - 1,
+            5 => -old,
+            6 => 255,
+            7 => 256,
+            8 => 63,
+            9 => 64,
+            10 => 4095,
+            11 => 4096,
+            12 => (d >> 12) - 1,
+            13 => d >> 12,
+            n => old ^ (1 << (n - 14)),
+        };
+        match self.kind {
+            0 => c.y = new(c.y),
+            1 => c.a = new(c.a),
+            2 => c.r1 = new(c.r1),
+            3 => c.r0 = new(c.r0),
+            4 => (c.y, c.r0) = (c.y + 1, c.r0 - d),
+            5 => (c.y, c.r0) = (c.y - 1, c.r0 + d),
+            6 => (c.y, c.r1) = (c.y + 1, c.r1 - (d >> 12)),
+            7 => (c.y, c.r1) = (c.y - 1, c.r1 + (d >> 12)),
+            8 => (c.y, c.a) = (new(c.y), (c.y - new(c.y)).abs() + c.a),
+            _ => (c.y, c.a, c.r1, c.r0) = (c.y + 1, c.a + 1, c.r1 + 1, c.r0 + 1),
+        }
+    }
+}
+
+/// `Some(true)`: accepted with the right output; `Some(false)`: accepted with a wrong one.
+fn attempt(
+    graph: &Graph,
+    checker: &Checker,
+    inputs: &[Tensor],
+    rng: &mut ChaCha20Rng,
+    made: u64,
+) -> Option<bool> {
+    let mut fault = Mutation {
+        at: rng.next_u64() % made,
+        seen: 0,
+        kind: rng.next_u64() % 10,
+        amount: i64::try_from(rng.next_u64() % 22).unwrap(),
+    };
+    let (witness, assignment) = checker.state(graph, inputs, &mut fault).unwrap();
+    if !checker.may_hold(&assignment) || !checker.failures(&assignment, None).is_empty() {
+        return None;
+    }
+    let tensor = |id| witness.tensor(graph, checker.plan(), id);
+    let stated: Option<Vec<Tensor>> = graph.inputs.iter().map(|p| tensor(p.tensor)).collect();
+    let Some(stated) = stated else { return Some(false) };
+    let values = graph.run(&stated).unwrap();
+    Some(
+        graph
+            .outputs
+            .iter()
+            .all(|o| tensor(o.tensor).as_ref() == Some(&values[o.tensor.0])),
+    )
+}
+
+#[test]
+fn forge_soundness_no_mutation_of_a_hint_changes_the_output() {
+    let mut totals = [0u64; 2];
+    for seed in 0..NETWORKS {
+        let graph = network(seed);
+        let options = PlanOptions {
+            lanes: Some(2),
+            limb_split: Some(2 + u32::try_from(seed % 2).unwrap()),
+            ..PlanOptions::default()
+        };
+        let checker = Checker::new(&graph, Plan::new(&graph, &options).unwrap(), seed, &[]);
+        let inputs = random_inputs(&graph, seed).unwrap();
+        let cost = checker.plan().cost;
+        let made = u64::try_from(cost.activations + cost.inputs).unwrap();
+        let verdicts: Vec<Option<bool>> = (0..MUTATIONS / NETWORKS)
+            .into_par_iter()
+            .map(|n| {
+                let mut rng = ChaCha20Rng::seed_from_u64(seed << 32 | n);
+                attempt(&graph, &checker, &inputs, &mut rng, made)
+            })
+            .collect();
+        totals[0] += u64::try_from(verdicts.iter().filter(|v| v.is_some()).count()).unwrap();
+        totals[1] += u64::try_from(verdicts.iter().filter(|v| **v == Some(false)).count()).unwrap();
+    }
+    println!(
+        "{MUTATIONS} mutations, {} accepted, {} wrong outputs accepted",
+        totals[0], totals[1]
+    );
+    // Another in-range input is a true statement about that input, and a no-op changes nothing.
+    assert!(totals[0] > 0 && totals[0] < MUTATIONS / 2);
+    assert_eq!(totals[1], 0);
+}
