@@ -1,0 +1,129 @@
+//! The program from outside: proofs that are accepted and refused, exit codes, bad input.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A folder for one test; the cache lies inside it.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_inferproof"))
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("INFERPROOF_CACHE", self.path("cache"))
+            .env_remove("RUST_BACKTRACE")
+            .output()
+            .unwrap()
+    }
+
+    /// Proves the first stored sample of the small network.
+    fn proved(&self) -> serde_json::Value {
+        let (model, input) = shipped();
+        let arguments = [
+            "prove", &model, "--input", &input, "--sample", "0", "-o", "a.proof", "--json",
+        ];
+        let output = self.run(&arguments);
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+}
+
+/// The tiny network and its inputs.
+fn shipped() -> (String, String) {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+    let path = |name: &str| models.join(name).to_string_lossy().into_owned();
+    (path("tiny_mlp.onnx"), path("tiny_mlp_inputs.npz"))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_proof_is_accepted_for_its_model_and_refused_without_trust() {
+    let place = Place::new();
+    let proof = place.proved();
+    let id = proof["model_id"].as_str().unwrap();
+    let accepted = place.run(&[
+        "verify",
+        "a.proof",
+        "--model-id",
+        id,
+        "--allow-insecure-srs",
+        "--json",
+    ]);
+    assert_eq!(accepted.status.code(), Some(0), "{}", text(&accepted.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&accepted.stdout).unwrap();
+    assert_eq!(report["valid"], true);
+    let untrusted = place.run(&["verify", "a.proof"]);
+    assert_eq!(untrusted.status.code(), Some(2));
+    assert!((text(&untrusted.stdout) + &text(&untrusted.stderr)).contains(id));
+    let insecure = place.run(&["verify", "a.proof", "--model-id", id]);
+    assert_eq!(insecure.status.code(), Some(2));
+}
+
+#[test]
+fn a_changed_proof_and_another_model_are_refused() {
+    let place = Place::new();
+    let id = place.proved()["model_id"].as_str().unwrap().to_owned();
+    let other: String = id.chars().map(|c| if c == '0' { '1' } else { '0' }).collect();
+    let verify = |file: &str, id: &str| {
+        let output = place.run(&["verify", file, "--model-id", id, "--allow-insecure-srs"]);
+        assert!(!text(&output.stderr).contains("panicked"));
+        output.status.code()
+    };
+    assert_ne!(verify("a.proof", &other), Some(0));
+    let bytes = std::fs::read(place.path("a.proof")).unwrap();
+    for at in [bytes.len() / 2, bytes.len() - 40] {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1;
+        std::fs::write(place.path("changed.proof"), changed).unwrap();
+        assert_ne!(verify("changed.proof", &id), Some(0), "byte {at}");
+    }
+    std::fs::write(place.path("short.proof"), &bytes[..bytes.len() / 2]).unwrap();
+    assert_ne!(verify("short.proof", &id), Some(0));
+}
+
+#[test]
+fn bad_input_is_an_error_without_a_panic() {
+    let place = Place::new();
+    let (model, input) = shipped();
+    let bytes = std::fs::read(&model).unwrap();
+    std::fs::write(place.path("short.onnx"), &bytes[..bytes.len() / 2]).unwrap();
+    std::fs::write(place.path("wrong.json"), "[[1, 2, 3, 4, 5, 6, 7, 8, 9]]").unwrap();
+    std::fs::write(place.path("broken.json"), "[[1, 2").unwrap();
+    let cases: [&[&str]; 6] = [
+        &["run", "short.onnx", "--input", &input],
+        &["run", "missing.onnx", "--input", &input],
+        &["run", &model, "--input", "wrong.json"],
+        &["run", &model, "--input", "broken.json"],
+        &["verify", "missing.proof", "--model-id", "00"],
+        &["srs", "check", "wrong.json"],
+    ];
+    for case in cases {
+        let output = place.run(case);
+        assert!(!output.status.success(), "{case:?}");
+        let message = text(&output.stderr);
+        assert!(message.contains("error"), "{case:?}: {message}");
+        assert!(!message.contains("panicked"), "{case:?}: {message}");
+    }
+}
