@@ -171,6 +171,17 @@ impl CircuitParams {
             0,
             MAX_STEP_SUM,
         )?;
+        let bases: usize = self
+            .patterns
+            .iter()
+            .map(|p| (p.value_base + p.accumulator_base) as usize)
+            .sum();
+        within(
+            "sum of the lane exponents",
+            bases * self.num_lanes() * self.num_lanes(),
+            0,
+            MAX_STEP_SUM,
+        )?;
         let shared = !self.shared_steps || self.value_steps == self.accumulator_steps;
         within("shared_steps", usize::from(shared), 1, 1)?;
         let ascending = |v: &[u32]| v.windows(2).all(|w| w[0] < w[1]);

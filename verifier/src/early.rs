@@ -2,7 +2,7 @@
 //!
 //! halo2-axiom completes at most two phases, the circuit needs three rounds (see
 //! [`inferproof_circuits::circuit`]). Both transcripts count the proof's points; when the overhang's commitment has
-//! been absorbed, v is squeezed from a copy of the hash state, to which [`TAG`] is added, and kept for the moment
+//! been absorbed, v is squeezed from a copy of the hash state, to which a tag is added, and kept for the moment
 //! in which halo2 asks for it. v thus depends on the statement, on every commitment of the first phase, on the
 //! challenges drawn after them and on the overhang, and on nothing that the prover chooses later except through
 //! the proof itself. halo2's own squeeze at that place still advances the transcript; its result is dropped.

@@ -1,10 +1,10 @@
 //! ONNX files: QOperator form (QLinearConv, ...) and QDQ form (DequantizeLinear, float operator,
 //! QuantizeLinear), opsets 10 to 21.
 //!
-//! The nodes are walked once, in the file's order. Each value of the file becomes a [`value::Value`]: a
+//! The nodes are walked once, in the file's order. Each value of the file becomes a `value::Value`: a
 //! constant, an 8-bit activation, a dequantized one, a float result that waits for its QuantizeLinear, or a
 //! value of the tail that is computed in the clear. A QuantizeLinear turns a waiting result into an operator
-//! of the [`plan::Plan`]; from the plan the integer graph is built.
+//! of the `plan::Plan`; from the plan the integer graph is built.
 //!
 //! The arithmetic is that of onnxruntime's fused kernels, `S = f32(f32(x_scale * w_scale) / y_scale)`. Every
 //! QuantizeLinear of the file is kept: where onnxruntime's optimizer drops one of two that follow each other
