@@ -2,7 +2,7 @@
 //!
 //! | id | degree | constraint | dropped, a prover could ... | test |
 //! |---|---|---|---|---|
-//! | `public row` | 3 | `q_pub (I - sum_l mask_l y_l 256^l) = 0` | prove another input or output than it states | `forge_public_row` |
+//! | `public row` | 3 | `q_pub (I - sum_l mask_l y_l 256^l) = 0` | prove another input or output than it states | `soundness` |
 //!
 //! No wrap: every `y_l` is ranged to one byte by [`super::logup`], and 24 bytes stay below the modulus, so a packed value
 //! has one unpacking.
