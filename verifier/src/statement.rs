@@ -88,19 +88,30 @@ fn absorb_tensor(hash: &mut State, port: &PublicPort, tensor: &Tensor) {
     }
 }
 
+/// Checks the number of tensors of one side of the statement.
+pub(crate) fn check_count(
+    side: &'static str,
+    expected: usize,
+    actual: usize,
+) -> Result<(), StatementMismatch> {
+    if expected == actual {
+        Ok(())
+    } else {
+        Err(StatementMismatch::Count {
+            side,
+            expected,
+            actual,
+        })
+    }
+}
+
 /// Checks number, shapes, types and ranges of tensors against the model's ports.
 pub(crate) fn check_tensors(
     side: &'static str,
     ports: &[PublicPort],
     tensors: &[Tensor],
 ) -> Result<(), StatementMismatch> {
-    if ports.len() != tensors.len() {
-        return Err(StatementMismatch::Count {
-            side,
-            expected: ports.len(),
-            actual: tensors.len(),
-        });
-    }
+    check_count(side, ports.len(), tensors.len())?;
     for (index, (port, tensor)) in ports.iter().zip(tensors).enumerate() {
         if port.shape != *tensor.shape() {
             let (expected, actual) = (port.shape.clone(), tensor.shape().clone());

@@ -5,7 +5,7 @@ use crate::error::{StatementMismatch, VerifyError};
 use crate::key::{VerifyingKey, check_environment};
 use crate::model_id::ModelId;
 use crate::proof::{NamedTensor, Nonce, ProofFile};
-use crate::statement::{INPUTS, OUTPUTS, check_rows, instance_column, statement_scalar};
+use crate::statement::{INPUTS, OUTPUTS, check_count, check_rows, instance_column, statement_scalar};
 use crate::transcript::StrictReader;
 use halo2_proofs::{
     halo2curves::bn256::{Bn256, Fr},
@@ -260,13 +260,7 @@ fn check_names(
     ports: &[PublicPort],
     tensors: &[NamedTensor],
 ) -> Result<(), StatementMismatch> {
-    if ports.len() != tensors.len() {
-        return Err(StatementMismatch::Count {
-            side,
-            expected: ports.len(),
-            actual: tensors.len(),
-        });
-    }
+    check_count(side, ports.len(), tensors.len())?;
     let named = ports.iter().zip(tensors).enumerate();
     match named
         .into_iter()
@@ -288,13 +282,7 @@ fn check_expected(
     actual: &[NamedTensor],
 ) -> Result<(), StatementMismatch> {
     let Some(expected) = expected else { return Ok(()) };
-    if expected.len() != actual.len() {
-        return Err(StatementMismatch::Count {
-            side,
-            expected: expected.len(),
-            actual: actual.len(),
-        });
-    }
+    check_count(side, expected.len(), actual.len())?;
     match expected
         .iter()
         .zip(actual)

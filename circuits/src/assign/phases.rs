@@ -1,4 +1,5 @@
-//! Advice columns of the three phases.
+//! Advice columns of the three rounds. Rounds two and three are committed in halo2's second phase
+//! ([`crate::circuit::PointSource`]).
 
 use super::fixed::{FixedTables, last_row};
 use super::witness::{Cells, Witness};
@@ -23,7 +24,7 @@ pub(crate) struct PhaseTwo {
     pub overhang: Vec<Fr>,
 }
 
-/// Columns of phase 3.
+/// Columns of round 3.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PhaseThree {
     pub value: Vec<Fr>,
@@ -314,7 +315,7 @@ fn overhang(plan: &Plan, fixed: &FixedTables, one: &[Vec<Fr>], alpha: Fr, identi
     z
 }
 
-/// Phase 3: evaluations and glue.
+/// Round 3: evaluations and glue.
 pub(crate) fn phase_three(
     plan: &Plan,
     fixed: &FixedTables,
