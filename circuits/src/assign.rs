@@ -8,9 +8,9 @@ mod phases;
 mod witness;
 
 pub(crate) use fixed::{FixedTables, fixed_tables};
+pub(crate) use phases::{PhaseOne, PhaseTwo, phase_one, phase_three, phase_two};
 #[cfg(any(test, feature = "test-dependencies"))]
-pub(crate) use phases::{PhaseOne, PhaseThree, PhaseTwo, to_integer};
-pub(crate) use phases::{phase_one, phase_three, phase_two};
+pub(crate) use phases::{PhaseThree, to_integer};
 pub use witness::{Cells, Fault, Witness, WitnessError};
 
 use halo2_proofs::halo2curves::bn256::Fr;

@@ -6,7 +6,9 @@
 //! halo2-axiom completes at most two phases, so rounds 2 and 3 share its second phase: the overhang is the first column
 //! of that phase, and both transcripts derive v from the state right after its commitment ([`PointSource`]).
 
-use crate::assign::{Drawn, FixedTables, Witness, fixed_tables, phase_one, phase_three, phase_two};
+use crate::assign::{
+    Drawn, FixedTables, PhaseOne, PhaseTwo, Witness, fixed_tables, phase_one, phase_three, phase_two,
+};
 use crate::chips::columns::Columns;
 use crate::chips::{glue, horner, logup, max, requantize, tape};
 use crate::graph::Graph;
@@ -86,7 +88,17 @@ impl Fixture {
         }
     }
 
-    /// The circuit for a proof. Fixed columns are in the proving key and are not assigned again.
+    /// The advice columns of a proof, round by round.
+    #[must_use]
+    pub fn rounds(&self, witness: &Witness) -> Rounds<'_> {
+        Rounds {
+            fixture: self,
+            one: phase_one(&self.plan, witness, &self.fixed),
+            two: None,
+        }
+    }
+
+    /// The circuit for a proof by halo2's own prover. Fixed columns are in the proving key and are not assigned again.
     #[must_use]
     pub fn prove(&self, witness: &Witness, point: Arc<dyn PointSource>) -> InferenceCircuit {
         let one = phase_one(&self.plan, witness, &self.fixed);
@@ -96,6 +108,46 @@ impl Fixture {
             point: Some(point),
             ..self.keygen()
         }
+    }
+}
+
+/// Advice columns of one proof, for a prover that commits them itself. Each column has its usable rows or fewer; the
+/// rows after them are zero, and the last rows of the domain are the prover's blinding.
+#[derive(Debug)]
+pub struct Rounds<'a> {
+    fixture: &'a Fixture,
+    one: PhaseOne,
+    two: Option<(Drawn, PhaseTwo)>,
+}
+
+impl Rounds<'_> {
+    /// The columns of round 1, in the order of the constraint system.
+    #[must_use]
+    pub fn first(&self) -> Vec<Vec<Fr>> {
+        self.one.clone()
+    }
+
+    /// The overhang, which round 2 commits, from the challenges drawn after round 1.
+    pub fn second(&mut self, drawn: Drawn) -> Vec<Fr> {
+        let two = phase_two(&self.fixture.plan, &self.fixture.fixed, &self.one, &drawn);
+        let overhang = two.overhang.clone();
+        self.two = Some((drawn, two));
+        overhang
+    }
+
+    /// The columns of round 3 from the point v, drawn after the overhang's commitment: none before
+    /// [`Rounds::second`].
+    #[must_use]
+    pub fn third(&self, v: Fr) -> Vec<Vec<Fr>> {
+        let Some((drawn, two)) = &self.two else {
+            return Vec::new();
+        };
+        let (plan, fixed) = (&self.fixture.plan, &self.fixture.fixed);
+        let three = phase_three(plan, fixed, &self.one, two, drawn.alpha, v);
+        let mut columns = two.helpers.clone();
+        columns.push(two.sum.clone());
+        columns.extend([three.value, three.accumulator, three.k, three.x, three.g]);
+        columns
     }
 }
 

@@ -3,5 +3,6 @@
 pub mod files;
 pub mod input;
 pub mod keys;
+mod plonk;
 pub mod prove;
 pub mod srs;

@@ -1,14 +1,8 @@
 //! One proof.
 
 use crate::keys::{KeysError, ModelKeys, check_environment};
-use halo2_proofs::{
-    halo2curves::bn256::{Bn256, Fr},
-    plonk::create_proof,
-    poly::kzg::{
-        commitment::KZGCommitmentScheme,
-        multiopen::{ProverGWC, ProverSHPLONK},
-    },
-};
+use crate::plonk::{PlonkError, create_proof};
+use halo2_proofs::halo2curves::bn256::Fr;
 use inferproof_circuits::{
     assign::{Witness, WitnessError},
     graph::{GraphError, NodeDifference, TensorId},
@@ -17,14 +11,10 @@ use inferproof_circuits::{
     tensor::Tensor,
 };
 use inferproof_verifier::{
-    Backend, NamedTensor, Nonce, ProofFile, Trusted, Verified, VerifyError, VerifyOptions,
-    early::{EarlyError, Session},
-    statement_scalar, verify,
+    NamedTensor, Nonce, ProofFile, Trusted, Verified, VerifyError, VerifyOptions, statement_scalar, verify,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{OsRng, SeedableRng};
-
-type Kzg = KZGCommitmentScheme<Bn256>;
 
 /// Why there is no proof.
 #[derive(Debug, thiserror::Error)]
@@ -60,21 +50,9 @@ pub enum ProveError {
         /// The system's reason.
         reason: String,
     },
-    /// halo2 made no proof.
-    #[error("halo2 made no proof: {reason}")]
-    Halo2 {
-        /// halo2's reason.
-        reason: String,
-    },
-    /// The transcript failed.
+    /// The prover stopped.
     #[error(transparent)]
-    Early(#[from] EarlyError),
-    /// The backend is not one that this prover knows.
-    #[error("this program makes no proofs for backend {backend}")]
-    Backend {
-        /// The backend.
-        backend: Backend,
-    },
+    Plonk(#[from] PlonkError),
     /// The statement is refused, or the proof that was made is; no proof is handed out.
     #[error("the proof that was made is not accepted; please report this")]
     Check {
@@ -181,38 +159,5 @@ fn transcript(
     let rng = ChaCha20Rng::from_rng(OsRng).map_err(|e| ProveError::Entropy {
         reason: e.to_string(),
     })?;
-    let mut session = Session::new(statement, &keys.plan().params, rng);
-    let vk = keys.proving().get_vk();
-    let source = session.point_source(
-        keys.srs().shared_params(),
-        vk.get_domain().empty_lagrange(),
-        vk.cs().blinding_factors() + 1,
-    );
-    let circuits = [keys.fixture().prove(&witness, source)];
-    let columns = [instance];
-    let instances = [columns.as_slice()];
-    let (params, pk, rng) = (keys.srs().params(), keys.proving(), session.clone());
-    let result = match keys.verifying().backend() {
-        Backend::Shplonk => create_proof::<Kzg, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
-            params,
-            pk,
-            &circuits,
-            &instances,
-            rng,
-            &mut session,
-        ),
-        Backend::Gwc => create_proof::<Kzg, ProverGWC<'_, Bn256>, _, _, _, _>(
-            params,
-            pk,
-            &circuits,
-            &instances,
-            rng,
-            &mut session,
-        ),
-        backend => return Err(ProveError::Backend { backend }),
-    };
-    result.map_err(|e| ProveError::Halo2 {
-        reason: e.to_string(),
-    })?;
-    Ok(session.finish()?)
+    Ok(create_proof(keys, &witness, instance, statement, rng)?)
 }

@@ -29,7 +29,7 @@ pub use pin::Pin;
 
 use crate::files::{self, Cache};
 use body::Parts;
-use halo2_proofs::halo2curves::bn256::{Bn256, Fr, G2Affine};
+use halo2_proofs::halo2curves::bn256::{Bn256, Fr, G1Affine, G2Affine};
 use halo2_proofs::halo2curves::ff::Field;
 use halo2_proofs::poly::commitment::{Params, ParamsProver};
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
@@ -114,6 +114,7 @@ pub struct ImportOptions {
 #[derive(Debug, Clone)]
 pub struct Srs {
     params: Arc<ParamsKZG<Bn256>>,
+    lagrange: Arc<Vec<G1Affine>>,
     verifier: SrsVerifier,
     digest: [u8; 32],
     source: SrsSource,
@@ -247,10 +248,9 @@ impl Srs {
         &self.params
     }
 
-    /// halo2's parameters, shared.
-    #[must_use]
-    pub fn shared_params(&self) -> Arc<ParamsKZG<Bn256>> {
-        Arc::clone(&self.params)
+    /// The Lagrange basis over the rows, which halo2's parameters keep to themselves.
+    pub(crate) fn lagrange(&self) -> &[G1Affine] {
+        &self.lagrange
     }
 
     /// Log2 of the number of rows.
@@ -291,10 +291,12 @@ impl Srs {
             tau_g2,
         } = parts;
         let verifier = SrsVerifier::new(k, &tau_g2, source == SrsSource::Local)?;
+        let lagrange = Arc::new(g_lagrange.clone());
         let params = one_row_params()?.from_parts(k, g, Some(g_lagrange), G2Affine::generator(), tau_g2);
         let digest = verifier.digest();
         Ok(Self {
             params: Arc::new(params),
+            lagrange,
             verifier,
             digest,
             source,

@@ -56,7 +56,7 @@ impl Rounds {
         let is_early = self.points_left == 1;
         self.points_left = self.points_left.saturating_sub(1);
         if is_early {
-            self.early = Some(draw(hash)?);
+            self.early = Some(point(hash)?);
         }
         Ok(is_early)
     }
@@ -72,7 +72,10 @@ impl Rounds {
 }
 
 /// v, from the state right after the overhang's commitment.
-fn draw<H>(hash: &H) -> io::Result<Challenge255<G1Affine>>
+///
+/// # Errors
+/// When the hash does not absorb a scalar; Blake2b always does.
+pub fn point<H>(hash: &H) -> io::Result<Challenge255<G1Affine>>
 where
     H: Transcript<G1Affine, Challenge255<G1Affine>> + Clone,
 {

@@ -1,6 +1,6 @@
 //! The prover's side: a transcript that can say what v will be before halo2 commits the overhang.
 
-use super::{Rounds, draw};
+use super::Rounds;
 use ff::Field;
 use halo2_proofs::{
     halo2curves::{
@@ -216,7 +216,7 @@ impl<R: RngCore + Clone + Send + 'static> PointSource for Source<R> {
         let point = self.params.commit_lagrange(&column, Blind::default()).to_affine();
         state.early = Some(point);
         let mut hash = state.hash.clone();
-        let result = hash.common_point(point).and_then(|()| draw(&hash));
+        let result = hash.common_point(point).and_then(|()| super::point(&hash));
         state.note(result).map_or(Fr::ONE, |v| v.get_scalar())
     }
 }

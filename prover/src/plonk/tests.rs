@@ -1,0 +1,156 @@
+use super::domain::{Coset, Domain};
+use super::expression::{Column, Graph, Linear};
+use super::msm;
+use super::program::Program;
+use ff::{Field, PrimeField};
+use halo2_proofs::arithmetic::{best_multiexp, eval_polynomial};
+use halo2_proofs::halo2curves::bn256::{Fr, G1, G1Affine};
+use halo2_proofs::halo2curves::group::{Curve, Group, prime::PrimeCurveAffine};
+use halo2_proofs::poly::EvaluationDomain;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+fn rng(seed: u64) -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(seed)
+}
+
+fn random(count: usize, seed: u64) -> Vec<Fr> {
+    let mut rng = rng(seed);
+    (0..count).map(|_| Fr::random(&mut rng)).collect()
+}
+
+fn bases(count: usize) -> Vec<G1Affine> {
+    let mut rng = rng(1);
+    let points: Vec<G1> = (0..count).map(|_| G1::random(&mut rng)).collect();
+    let mut affine = vec![G1Affine::identity(); count];
+    G1::batch_normalize(&points, &mut affine);
+    affine
+}
+
+#[test]
+fn matches_reference_transforms_by_evaluation() {
+    for k in [1, 4, 7] {
+        let omega = EvaluationDomain::<Fr>::new(5, k).get_omega();
+        let domain = Domain::new(k, omega);
+        let coefficients = random(domain.n, u64::from(k));
+        let mut values = coefficients.clone();
+        domain.evaluate(&mut values);
+        for (i, value) in (0u64..).zip(&values) {
+            assert_eq!(*value, eval_polynomial(&coefficients, omega.pow_vartime([i])));
+        }
+        domain.interpolate(&mut values);
+        assert_eq!(values, coefficients);
+
+        let shift = Fr::MULTIPLICATIVE_GENERATOR;
+        let coset = Coset::new(&domain, shift);
+        coset.evaluate(&domain, &coefficients, &mut values);
+        let last = omega.pow_vartime([domain.n as u64 - 1]) * shift;
+        assert_eq!(values[domain.n - 1], eval_polynomial(&coefficients, last));
+        Coset::interpolate(&domain, shift.invert().unwrap(), &mut values);
+        assert_eq!(values, coefficients);
+    }
+}
+
+#[test]
+fn matches_reference_sums_of_the_curve_library() {
+    let bases = bases(700);
+    let small = |seed: u64, bits: u64| {
+        let values = random(bases.len(), seed);
+        let cut = |v: &Fr| Fr::from(u64::from(v.to_repr().as_ref()[0]) % (1 << bits));
+        values.iter().map(cut).collect::<Vec<_>>()
+    };
+    let mut mixed = small(2, 8);
+    mixed[690..].copy_from_slice(&random(10, 3));
+    let edges = [Fr::ZERO, Fr::ONE, -Fr::ONE, Fr::from(u64::MAX), -Fr::from(2)];
+    let cases = [
+        random(700, 4),
+        random(5, 5),
+        small(6, 1),
+        small(7, 7),
+        mixed,
+        vec![Fr::ZERO; 700],
+        vec![-Fr::ONE; 700],
+        vec![Fr::from(1 << 31); 700],
+        edges.iter().cycle().take(700).copied().collect(),
+        Vec::new(),
+    ];
+    for scalars in cases {
+        let expected = match scalars.len() {
+            0 => G1::identity(),
+            n => best_multiexp(&scalars, &bases[..n]),
+        };
+        assert_eq!(
+            msm::multiply(&scalars, &bases),
+            expected,
+            "{} scalars",
+            scalars.len()
+        );
+    }
+}
+
+#[test]
+fn equal_and_opposite_points_are_added() {
+    let one = G1Affine::generator();
+    let bases: Vec<G1Affine> = [one, -one, one, one].into_iter().cycle().take(512).collect();
+    for scalars in [vec![Fr::from(5); 512], random(512, 8)] {
+        let total: Fr = scalars
+            .iter()
+            .zip(&bases)
+            .map(|(s, b)| if *b == one { *s } else { -*s })
+            .sum();
+        assert_eq!(msm::multiply(&scalars, &bases), G1::generator() * total);
+    }
+}
+
+/// `(2 a + b') (c - 3) + f (a + b' b') + d + e + 7`, where `d` and `e` occur nowhere else.
+#[test]
+fn matches_reference_programs_row_by_row() {
+    let n = 40;
+    let columns: Vec<Vec<Fr>> = (0..6).map(|i| random(n + 1, 20 + i)).collect();
+    let mut graph = Graph::default();
+    let advice = |graph: &mut Graph, i: usize, rotation: i32| graph.column(Column::Advice(i), rotation);
+    let (a, b) = (advice(&mut graph, 0, 0), advice(&mut graph, 1, 1));
+    let (c, d, e) = (
+        advice(&mut graph, 2, 0),
+        advice(&mut graph, 3, 0),
+        advice(&mut graph, 4, 0),
+    );
+    let f = graph.column(Column::Fixed(0), 0);
+    let left = a.clone().scaled(Fr::from(2)).plus(&b);
+    let right = c.plus(&Linear::constant(-Fr::from(3)));
+    let product = graph.product(left, right);
+    let square = graph.product(b.clone(), b);
+    let selected = graph.product(f, a.plus(&square));
+    let form = product
+        .plus(&selected)
+        .plus(&d)
+        .plus(&e.scaled(Fr::from(9)))
+        .plus(&Linear::constant(Fr::from(7)));
+    let program = Program::new(graph, form);
+    assert_eq!(
+        program.combined,
+        [vec![
+            (Column::Advice(3), Fr::ONE),
+            (Column::Advice(4), Fr::from(9))
+        ]]
+    );
+    assert_eq!(program.rotations, (0, 1));
+    assert!(program.num_products() <= 6, "{}", program.num_products());
+    let source = |column: &Column| match column {
+        Column::Advice(i) => columns[*i].clone(),
+        Column::Combined(_) => (0..=n)
+            .map(|r| columns[3][r] + columns[4][r] * Fr::from(9))
+            .collect(),
+        _ => columns[5].clone(),
+    };
+    let inputs: Vec<Vec<Fr>> = program.columns.iter().map(source).collect();
+    let mut out = vec![Fr::ZERO; n];
+    program.run(&inputs, &mut program.registers(), 0, &mut out);
+    for (r, out) in out.iter().enumerate() {
+        let [a, c, d, e, f] = [0, 2, 3, 4, 5].map(|i| columns[i][r]);
+        let b = columns[1][r + 1];
+        let expected =
+            (a.double() + b) * (c - Fr::from(3)) + f * (a + b * b) + d + e * Fr::from(9) + Fr::from(7);
+        assert_eq!(*out, expected, "row {r}");
+    }
+}
