@@ -4,5 +4,6 @@ pub mod files;
 pub mod input;
 pub mod keys;
 mod plonk;
+pub mod profile;
 pub mod prove;
 pub mod srs;

@@ -23,6 +23,7 @@ mod quotient;
 mod tests;
 
 use crate::keys::ModelKeys;
+use crate::profile::Profile;
 use domain::Domain;
 use ff::Field;
 use halo2_proofs::arithmetic::eval_polynomial;
@@ -83,6 +84,18 @@ struct Prover<'a, R> {
     domain: Domain,
     hash: Hash,
     rng: R,
+    profile: Profile,
+}
+
+/// Names of the stages of [`Profile`].
+mod stage {
+    pub const WITNESS: &str = "witness";
+    pub const COMMIT_SMALL: &str = "commitments, small";
+    pub const COMMIT_FULL: &str = "commitments, full";
+    pub const TRANSFORM: &str = "transforms";
+    pub const CONSTRAINTS: &str = "constraints";
+    pub const PERMUTATION: &str = "permutation";
+    pub const OPEN: &str = "openings";
 }
 
 /// Proves that the network maps the inputs of `witness` to its outputs.
@@ -98,7 +111,7 @@ pub(crate) fn create_proof<R: RngCore + CryptoRng>(
     instance: &[Fr],
     statement: Fr,
     rng: R,
-) -> Result<Vec<u8>, PlonkError> {
+) -> Result<(Vec<u8>, Profile), PlonkError> {
     let pk = keys.proving();
     let halo2 = pk.get_vk().get_domain();
     let (columns, limit) = (
@@ -114,6 +127,7 @@ pub(crate) fn create_proof<R: RngCore + CryptoRng>(
         domain: Domain::new(halo2.k(), halo2.get_omega()),
         hash: Hash::init(Vec::new()),
         rng,
+        profile: Profile::default(),
     };
     prover.hash.common_scalar(statement)?;
     pk.get_vk().hash_into(&mut prover.hash)?;
@@ -121,7 +135,7 @@ pub(crate) fn create_proof<R: RngCore + CryptoRng>(
         prover.hash.common_scalar(*value)?;
     }
     prover.prove(witness, instance)?;
-    Ok(prover.hash.finalize())
+    Ok((prover.hash.finalize(), prover.profile))
 }
 
 impl<R: RngCore + CryptoRng> Prover<'_, R> {
@@ -140,11 +154,14 @@ impl<R: RngCore + CryptoRng> Prover<'_, R> {
             advice: &advice.values,
             instance: &instance.values,
         };
-        let mut product = permutation::product(&self.domain, &values, beta, gamma);
+        let mut product = self.profile.time(stage::PERMUTATION, || {
+            permutation::product(&self.domain, &values, beta, gamma)
+        });
         let blinded = self.pk.get_vk().cs().blinding_factors();
         product[n - blinded..].fill_with(|| Fr::random(&mut self.rng));
-        self.commit_rows(std::slice::from_ref(&product))?;
-        self.domain.interpolate(&mut product);
+        self.commit_rows(stage::COMMIT_FULL, std::slice::from_ref(&product))?;
+        self.profile
+            .time(stage::TRANSFORM, || self.domain.interpolate(&mut product));
 
         let random: Vec<Fr> = (0..n).map(|_| Fr::random(&mut self.rng)).collect();
         self.commit(std::slice::from_ref(&random))?;
@@ -156,7 +173,13 @@ impl<R: RngCore + CryptoRng> Prover<'_, R> {
             product: &product,
         };
         let drawn = quotient::Drawn { beta, gamma, y };
-        let pieces = quotient::pieces(&self.domain, &polynomials, &challenges, drawn);
+        let pieces = quotient::pieces(
+            &self.domain,
+            &polynomials,
+            &challenges,
+            drawn,
+            &mut self.profile,
+        );
         self.commit(&pieces)?;
 
         let x = self.challenge();
@@ -176,20 +199,22 @@ impl<R: RngCore + CryptoRng> Prover<'_, R> {
     /// The three rounds of the circuit.
     fn advice(&mut self, witness: &Witness) -> Result<(Columns, Vec<Fr>), PlonkError> {
         let fixture = self.keys.fixture().clone();
-        let mut rounds = fixture.rounds(witness);
+        let mut rounds = self.profile.time(stage::WITNESS, || fixture.rounds(witness));
         let mut values = self.blind(rounds.first());
-        self.commit_rows(&values)?;
+        self.commit_rows(stage::COMMIT_SMALL, &values)?;
         let drawn = Drawn {
             alpha: self.challenge(),
             beta: self.challenge(),
             theta: self.challenge(),
         };
-        let overhang = self.blind(vec![rounds.second(drawn)]);
-        self.commit_rows(&overhang)?;
+        let overhang = self.profile.time(stage::WITNESS, || rounds.second(drawn));
+        let overhang = self.blind(vec![overhang]);
+        self.commit_rows(stage::COMMIT_FULL, &overhang)?;
         values.extend(overhang);
         let v = early::point(&self.hash)?.get_scalar();
-        let third = self.blind(rounds.third(v));
-        self.commit_rows(&third)?;
+        let third = self.profile.time(stage::WITNESS, || rounds.third(v));
+        let third = self.blind(third);
+        self.commit_rows(stage::COMMIT_FULL, &third)?;
         values.extend(third);
         // halo2 squeezes once more at the end of the phase; v takes that challenge's place.
         self.challenge();
@@ -214,31 +239,39 @@ impl<R: RngCore + CryptoRng> Prover<'_, R> {
         columns
     }
 
-    fn with_coefficients(&self, values: Vec<Vec<Fr>>) -> Columns {
+    fn with_coefficients(&mut self, values: Vec<Vec<Fr>>) -> Columns {
         let domain = &self.domain;
         let interpolate = |column: &Vec<Fr>| {
             let mut coefficients = column.clone();
             domain.interpolate(&mut coefficients);
             coefficients
         };
-        let coefficients = values.par_iter().map(interpolate).collect();
+        let coefficients = self
+            .profile
+            .time(stage::TRANSFORM, || values.par_iter().map(interpolate).collect());
         Columns { values, coefficients }
     }
 
     /// Commits to columns given by their rows.
-    fn commit_rows(&mut self, columns: &[Vec<Fr>]) -> Result<(), PlonkError> {
+    fn commit_rows(&mut self, stage: &'static str, columns: &[Vec<Fr>]) -> Result<(), PlonkError> {
         let keys = self.keys;
-        self.write(columns, keys.srs().lagrange())
+        self.write(stage, columns, keys.srs().lagrange())
     }
 
     /// Commits to polynomials given by their coefficients.
     fn commit(&mut self, polynomials: &[Vec<Fr>]) -> Result<(), PlonkError> {
         let keys = self.keys;
-        self.write(polynomials, keys.srs().params().get_g())
+        self.write(stage::COMMIT_FULL, polynomials, keys.srs().params().get_g())
     }
 
-    fn write(&mut self, scalars: &[Vec<Fr>], bases: &[G1Affine]) -> Result<(), PlonkError> {
-        let sums: Vec<G1> = scalars.par_iter().map(|s| msm::multiply(s, bases)).collect();
+    fn write(
+        &mut self,
+        stage: &'static str,
+        scalars: &[Vec<Fr>],
+        bases: &[G1Affine],
+    ) -> Result<(), PlonkError> {
+        let commit = || scalars.par_iter().map(|s| msm::multiply(s, bases)).collect();
+        let sums: Vec<G1> = self.profile.time(stage, commit);
         for sum in sums {
             self.hash.write_point(sum.to_affine())?;
         }
@@ -250,11 +283,10 @@ impl<R: RngCore + CryptoRng> Prover<'_, R> {
         let n = self.domain.n;
         let rows = self.pk.get_vk().get_domain();
         let point = |rotation: i32| rows.rotate_omega(x, Rotation(rotation));
-        let evaluations: Vec<Fr> = opened
-            .written()
-            .par_iter()
-            .map(|q| eval_polynomial(q.polynomial, point(q.rotation)))
-            .collect();
+        let evaluate = |q: &Query<'_>| eval_polynomial(q.polynomial, point(q.rotation));
+        let evaluations: Vec<Fr> = self.profile.time(stage::OPEN, || {
+            opened.written().par_iter().map(evaluate).collect()
+        });
         for evaluation in evaluations {
             self.hash.write_scalar(evaluation)?;
         }
@@ -262,14 +294,19 @@ impl<R: RngCore + CryptoRng> Prover<'_, R> {
         match self.keys.verifying().backend() {
             Backend::Shplonk => {
                 let (y, v) = (self.challenge(), self.challenge());
-                let shplonk = Shplonk::new(&queries, point, n, y, v);
+                let shplonk = self
+                    .profile
+                    .time(stage::OPEN, || Shplonk::new(&queries, point, n, y, v));
                 self.commit(&[shplonk.quotient().to_vec()])?;
                 let u = self.challenge();
-                self.commit(&[shplonk.at(u)])
+                let last = self.profile.time(stage::OPEN, || shplonk.at(u));
+                self.commit(&[last])
             }
             Backend::Gwc => {
                 let v = self.challenge();
-                let openings = open::gwc(&queries, point, n, v);
+                let openings = self
+                    .profile
+                    .time(stage::OPEN, || open::gwc(&queries, point, n, v));
                 self.commit(&openings)
             }
             backend => Err(PlonkError::Backend { backend }),

@@ -2,6 +2,7 @@
 
 use crate::keys::{KeysError, ModelKeys, check_environment};
 use crate::plonk::{PlonkError, create_proof};
+use crate::profile::Profile;
 use halo2_proofs::halo2curves::bn256::Fr;
 use inferproof_circuits::{
     assign::{Witness, WitnessError},
@@ -103,6 +104,8 @@ pub struct Proved {
     pub prove_ms: f64,
     /// Milliseconds in the check.
     pub verify_ms: f64,
+    /// Where the prover's time went.
+    pub profile: Profile,
 }
 
 /// Runs the network on `inputs`, proves it, and checks the proof.
@@ -116,7 +119,7 @@ pub fn prove(keys: &ModelKeys, inputs: &[Tensor], nonce: Option<Nonce>) -> Resul
     let key = keys.verifying();
     let instance = key.descriptor().instance(inputs, &ran.tensors)?;
     let statement = statement_scalar(key, inputs, &ran.tensors, nonce.as_ref())?;
-    let proof = transcript(keys, inputs, &instance, statement)?;
+    let (proof, profile) = transcript(keys, inputs, &instance, statement)?;
     let ports = |ports: &[inferproof_circuits::statement::PublicPort], tensors: &[Tensor]| {
         let named = |(port, tensor): (&inferproof_circuits::statement::PublicPort, &Tensor)| NamedTensor {
             name: port.name.clone(),
@@ -146,6 +149,7 @@ pub fn prove(keys: &ModelKeys, inputs: &[Tensor], nonce: Option<Nonce>) -> Resul
         verified,
         prove_ms,
         verify_ms: started.elapsed().as_secs_f64() * 1e3,
+        profile,
     })
 }
 
@@ -154,7 +158,7 @@ fn transcript(
     inputs: &[Tensor],
     instance: &[Fr],
     statement: Fr,
-) -> Result<Vec<u8>, ProveError> {
+) -> Result<(Vec<u8>, Profile), ProveError> {
     let witness = Witness::new(keys.graph(), keys.plan(), inputs)?;
     let rng = ChaCha20Rng::from_rng(OsRng).map_err(|e| ProveError::Entropy {
         reason: e.to_string(),

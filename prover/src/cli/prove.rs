@@ -1,8 +1,8 @@
 //! `inferproof prove`
 
-use super::progress::{Progress, cpu_ms};
+use super::progress::Progress;
 use super::{error::CliError, json, options};
-use inferproof_prover::{files, prove};
+use inferproof_prover::{files, profile::cpu_ms, prove};
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;
 
@@ -53,6 +53,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
             "prove_ms": proved.prove_ms,
             "prove_cpu_ms": cpu,
             "verify_ms": proved.verify_ms,
+            "profile": proved.profile,
             "valid": true,
             "insecure_srs": keys.verifying().is_insecure(),
         });

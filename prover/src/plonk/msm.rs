@@ -47,7 +47,7 @@ fn limbs(scalar: &Fr) -> Limbs {
     let bytes: &[u8] = repr.as_ref();
     let mut limbs = [0; 5];
     for (limb, chunk) in limbs.iter_mut().zip(bytes.chunks_exact(8)) {
-        *limb = chunk.iter().rev().fold(0, |acc, b| acc << 8 | u64::from(*b));
+        *limb = chunk.try_into().map_or(0, u64::from_le_bytes);
     }
     limbs
 }
@@ -226,14 +226,13 @@ impl Buckets {
         }
         adder.run(&mut self.points, &mut moves);
         self.points.truncate(written);
-        self.drop_identities();
+        if adder.met_identity {
+            self.drop_identities();
+        }
     }
 
     /// A pair of opposite points leaves the point at infinity, which no later addition may meet.
     fn drop_identities(&mut self) {
-        if !self.points.iter().any(|p| bool::from(p.is_identity())) {
-            return;
-        }
         let mut kept = Vec::with_capacity(self.points.len());
         let mut read = 0;
         for length in &mut self.lengths {
@@ -279,6 +278,8 @@ struct Adder {
     denominators: Vec<Fq>,
     /// Products of all denominators before, then inverses.
     inverses: Vec<Fq>,
+    /// Whether a sum was the point at infinity.
+    met_identity: bool,
 }
 
 impl Adder {
@@ -305,25 +306,28 @@ impl Adder {
             }
         }
         for (step, inverse) in moves.drain(..).zip(&self.inverses) {
-            points[step.to] = match step.pair {
-                true => sum_of(points[step.from], points[step.from + 1], *inverse),
-                false => points[step.from],
+            points[step.to] = if step.pair {
+                let sum = sum_of(points[step.from], points[step.from + 1], *inverse);
+                self.met_identity |= sum.is_none();
+                sum.unwrap_or_default()
+            } else {
+                points[step.from]
             };
         }
     }
 }
 
-/// `p + q`, given the inverse of the slope's denominator.
-fn sum_of(p: G1Affine, q: G1Affine, inverse: Fq) -> G1Affine {
+/// `p + q`, given the inverse of the slope's denominator; `None` for opposite points.
+fn sum_of(p: G1Affine, q: G1Affine, inverse: Fq) -> Option<G1Affine> {
     let slope = if p.x != q.x {
         (q.y - p.y) * inverse
     } else if p.y == q.y {
         let square = p.x.square();
         (square.double() + square) * inverse
     } else {
-        return G1Affine::identity();
+        return None;
     };
     let x = slope.square() - p.x - q.x;
     let y = slope * (p.x - x) - p.y;
-    G1Affine { x, y }
+    Some(G1Affine { x, y })
 }

@@ -79,8 +79,7 @@ impl Program {
         }
     }
 
-    /// Products per row, for measurements.
-    #[cfg(test)]
+    /// Products per row.
     pub fn num_products(&self) -> usize {
         let of = |step: &Step| match step {
             Step::Product { .. } => 1,

@@ -6,7 +6,9 @@
 
 use super::domain::{Coset, Domain, powers};
 use super::expression::{Column, Graph, Linear};
-use super::program::Program;
+use super::program::{Combination, Program};
+use super::stage;
+use crate::profile::Profile;
 use ff::{Field, PrimeField};
 use halo2_proofs::halo2curves::bn256::{Fr, G1Affine};
 use halo2_proofs::plonk::{Any, ProvingKey};
@@ -120,21 +122,25 @@ pub(super) fn pieces(
     polynomials: &Polynomials<'_>,
     challenges: &[Fr],
     drawn: Drawn,
+    profile: &mut Profile,
 ) -> Vec<Vec<Fr>> {
     let halo2 = polynomials.pk.get_vk().get_domain();
     let num_parts = halo2.extended_len() / domain.n;
-    let program = numerator(polynomials.pk, challenges, drawn);
-    let combined: Vec<Vec<Fr>> = program
-        .combined
-        .par_iter()
-        .map(|combination| combine(domain.n, polynomials, combination))
-        .collect();
+    let program = profile.time(stage::CONSTRAINTS, || {
+        numerator(polynomials.pk, challenges, drawn)
+    });
+    profile.columns_transformed = program.columns.len();
+    profile.products_per_row = program.num_products();
+    let combined: Vec<Vec<Fr>> = profile.time(stage::TRANSFORM, || {
+        let combine = |combination: &Combination| combine(domain.n, polynomials, combination);
+        program.combined.par_iter().map(combine).collect()
+    });
     let shifts = powers(halo2.get_extended_omega(), num_parts);
     let parts: Vec<Vec<Fr>> = shifts
         .iter()
         .map(|shift| {
             let coset = Coset::new(domain, Fr::MULTIPLICATIVE_GENERATOR * shift);
-            part(domain, &coset, polynomials, &program, &combined)
+            part(domain, &coset, polynomials, &program, &combined, profile)
         })
         .collect();
     unmix(domain, &shifts, &parts, halo2.get_quotient_poly_degree())
@@ -158,16 +164,49 @@ fn part(
     polynomials: &Polynomials<'_>,
     program: &Program,
     combined: &[Vec<Fr>],
+    profile: &mut Profile,
 ) -> Vec<Fr> {
+    let columns = profile.time(stage::TRANSFORM, || {
+        transformed(domain, coset, polynomials, program, combined)
+    });
+    let vanishing = coset.shift.pow_vartime([domain.n as u64]) - Fr::ONE;
+    // The shift is a generator times a root of unity of order 4 n at most, so that both inverses exist.
+    let inverse = |x: Fr| Option::<Fr>::from(x.invert()).unwrap_or_default();
+    let scale = inverse(vanishing);
+    let mut values = vec![Fr::ZERO; domain.n];
+    profile.time(stage::CONSTRAINTS, || {
+        values.par_chunks_mut(TASK_ROWS).enumerate().for_each_init(
+            || program.registers(),
+            |registers, (i, out)| {
+                program.run(&columns, registers, i * TASK_ROWS, out);
+                out.iter_mut().for_each(|v| *v *= scale);
+            },
+        );
+    });
+    drop(columns);
+    profile.time(stage::TRANSFORM, || {
+        Coset::interpolate(domain, inverse(coset.shift), &mut values);
+    });
+    values
+}
+
+/// The program's columns on a coset. Rows are taken modulo n and repeated at both ends, so that a rotated read is one
+/// slice.
+fn transformed(
+    domain: &Domain,
+    coset: &Coset,
+    polynomials: &Polynomials<'_>,
+    program: &Program,
+    combined: &[Vec<Fr>],
+) -> Vec<Vec<Fr>> {
     let (before, after) = (
         program.rotations.0.unsigned_abs() as usize,
         program.rotations.1.unsigned_abs() as usize,
     );
-    let columns: Vec<Vec<Fr>> = program
+    program
         .columns
         .par_iter()
         .map(|column| {
-            // Rows are taken modulo n, so that a rotated read is one slice.
             let mut values = vec![Fr::ZERO; before + domain.n + after];
             let own = &mut values[before..before + domain.n];
             match column {
@@ -185,22 +224,7 @@ fn part(
             values.copy_within(before..before + after, before + domain.n);
             values
         })
-        .collect();
-    let vanishing = coset.shift.pow_vartime([domain.n as u64]) - Fr::ONE;
-    // The shift is a generator times a root of unity of order 4 n at most, so that both inverses exist.
-    let inverse = |x: Fr| Option::<Fr>::from(x.invert()).unwrap_or_default();
-    let scale = inverse(vanishing);
-    let mut values = vec![Fr::ZERO; domain.n];
-    values.par_chunks_mut(TASK_ROWS).enumerate().for_each_init(
-        || program.registers(),
-        |registers, (i, out)| {
-            program.run(&columns, registers, i * TASK_ROWS, out);
-            out.iter_mut().for_each(|v| *v *= scale);
-        },
-    );
-    drop(columns);
-    Coset::interpolate(domain, inverse(coset.shift), &mut values);
-    values
+        .collect()
 }
 
 /// With `h = sum_t X^(t n) h_t`, part j is `sum_t (g w^j)^(n t) h_t`: an inverse Fourier transform over j gives `h_t`.
