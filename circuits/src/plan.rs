@@ -8,6 +8,7 @@ mod glue;
 mod identity;
 pub(crate) mod layout;
 mod lower;
+mod predict;
 mod terms;
 
 pub use account::{FIELD_BITS, Risk};
@@ -15,6 +16,7 @@ pub use cost::{Cost, Optimize};
 pub(crate) use glue::{GStep, KStep, Program};
 pub(crate) use identity::{Evaluated, Identity, Source};
 pub(crate) use lower::{Kind, Lowered};
+pub use predict::{Prediction, Rates, Work, bucket_additions};
 
 use crate::graph::{Graph, Node, TensorId};
 use crate::ops::Op;
@@ -23,6 +25,7 @@ use crate::quant::Affine;
 use crate::tensor::DType;
 use layout::{Plane, Point};
 use lower::Home;
+use std::collections::HashMap;
 use terms::Context;
 
 /// Rows at the end of every column that cannot be used: blinding, and the one that closes the running sum.
@@ -169,13 +172,24 @@ impl Plan {
             max_rows,
         };
         let mut shortest = usize::MAX;
+        // Rows of the walk over exponents, which depends on the lanes, from the plans that were built.
+        let mut walks: HashMap<usize, usize> = HashMap::new();
         for candidate in cost::candidates(graph, &lowered, &demand, options) {
+            let room = (1usize << candidate.k) - RESERVED_ROWS;
+            let walk = walks.get(&candidate.lanes).copied().unwrap_or(0);
+            if candidate.glue_rows + walk > room {
+                shortest = shortest.min(candidate.glue_rows + walk);
+                continue;
+            }
             let built = Self::build(graph, &lowered, candidate)?;
             let rows = built.cost.rows_needed();
-            if rows + RESERVED_ROWS <= 1 << built.k {
+            if rows <= room {
                 return Ok(built);
             }
             shortest = shortest.min(rows);
+            let walk = built.cost.glue_rows.saturating_sub(candidate.glue_rows);
+            let known = walks.entry(candidate.lanes).or_insert(walk);
+            *known = walk.min(*known);
         }
         Err(PlanError::NoPlan {
             wanted: format!("{options:?}"),
@@ -241,6 +255,12 @@ impl Plan {
         };
         plan.cost = Cost::of(graph, &plan);
         Ok(plan)
+    }
+
+    /// Counts of the prover's primitive operations.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        Work::new(&self.params, self.k)
     }
 
     /// Integers of the requantization of a plane: `None` for inputs and max pools.

@@ -1,5 +1,6 @@
 //! Commands, one per file.
 
+mod calibrate;
 mod demo;
 mod error;
 mod inspect;
@@ -29,6 +30,8 @@ enum Command {
     Demo(demo::Args),
     /// Shows a model's operators, exactness, cost and layout.
     Inspect(inspect::Args),
+    /// Times the prover's primitives on this machine, for the estimates of the other commands.
+    Calibrate(calibrate::Args),
     /// Runs a model in the clear, with the integers that would be proved.
     Run(run::Args),
     /// Makes a model's keys and prints its model id.
@@ -47,6 +50,7 @@ pub fn main() -> ExitCode {
     let result = match Program::parse().command {
         Command::Demo(args) => demo::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Calibrate(args) => calibrate::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Run(args) => run::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Setup(args) => setup::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Prove(args) => prove::run(&args).map(|()| ExitCode::SUCCESS),

@@ -1,5 +1,6 @@
 //! Keys, setup and proofs.
 
+pub mod calibrate;
 pub mod files;
 pub mod input;
 pub mod keys;

@@ -17,6 +17,7 @@ mod expression;
 mod msm;
 mod open;
 mod permutation;
+mod primitives;
 mod program;
 mod quotient;
 #[cfg(test)]
@@ -37,6 +38,7 @@ use halo2_proofs::transcript::{
 use inferproof_circuits::assign::{Drawn, Witness};
 use inferproof_verifier::{Backend, early};
 use open::{Query, Shplonk};
+pub(crate) use primitives::Primitives;
 use rand_core::{CryptoRng, RngCore};
 use rayon::prelude::*;
 use std::io;
@@ -173,13 +175,7 @@ impl<R: RngCore + CryptoRng> Prover<'_, R> {
             product: &product,
         };
         let drawn = quotient::Drawn { beta, gamma, y };
-        let pieces = quotient::pieces(
-            &self.domain,
-            &polynomials,
-            &challenges,
-            drawn,
-            &mut self.profile,
-        );
+        let pieces = quotient::pieces(&self.domain, &polynomials, &challenges, drawn, &mut self.profile);
         self.commit(&pieces)?;
 
         let x = self.challenge();

@@ -1,6 +1,7 @@
 //! What a plan costs, and which plans are worth building.
 
 use super::lower::{Kind, Lowered};
+use super::predict::{Rates, Work};
 use super::{K_RANGE, Plan, PlanOptions, RESERVED_ROWS};
 use crate::graph::Graph;
 use crate::ops::Op;
@@ -57,6 +58,9 @@ pub struct Cost {
     /// Bytes of the halo2 proof with KZG and SHPLONK.
     pub proof_bytes: usize,
 }
+
+/// Up to this size of a proof a balanced plan looks at time alone.
+const BALANCED_BYTES: f64 = 3000.0;
 
 /// Columns under the permutation argument: value evaluation, accumulator evaluation, X.
 pub const PERMUTATION_COLUMNS: usize = 3;
@@ -115,6 +119,8 @@ pub(crate) struct Candidate {
     pub limb_split: u32,
     pub weight_lanes: usize,
     pub clamp: Clamp,
+    /// Glue rows without the walk over exponents.
+    pub glue_rows: usize,
     score: f64,
 }
 
@@ -169,18 +175,6 @@ fn glue_rows(graph: &Graph, lowered: &Lowered, weight_lanes: usize) -> usize {
     lowered.steps.iter().map(rows).sum()
 }
 
-/// Relative prices per row of a column: a small one is 1.
-mod price {
-    /// Full-size advice column.
-    pub const FULL: f64 = 2.6;
-    /// Fixed column.
-    pub const FIXED: f64 = 0.5;
-    /// Everything that does not depend on the columns: permutation, quotient, openings.
-    pub const BASE: f64 = 16.0;
-    /// Work that does not shrink with the rows, in rows.
-    pub const ROWS: f64 = 300.0;
-}
-
 /// What all candidates have in common.
 pub(crate) struct Demand {
     /// Largest clamp magnitude.
@@ -226,13 +220,14 @@ pub(crate) fn candidates(
                     if tape > room {
                         continue;
                     }
-                    for (weight_lanes, _) in (1..).zip(&glue).filter(|(_, rows)| **rows <= room) {
+                    for (weight_lanes, glue_rows) in (1..).zip(&glue).filter(|(_, rows)| **rows <= room) {
                         let choice = Candidate {
                             k,
                             lanes,
                             limb_split,
                             weight_lanes,
                             clamp,
+                            glue_rows: *glue_rows,
                             score: 0.0,
                         };
                         found.extend(priced(choice, demand, options.optimize));
@@ -278,18 +273,16 @@ fn priced(choice: Candidate, demand: &Demand, optimize: Optimize) -> Option<Cand
     if params.table_rows() + RESERVED_ROWS > 1 << k {
         return None;
     }
-    let count = |v: usize| f64::from(shape(v));
-    let columns = count(params.num_small_columns())
-        + price::FULL * count(params.num_full_columns())
-        + price::FIXED * count(params.num_fixed_columns())
-        + price::BASE;
-    let time = columns * (count(1 << k) + price::ROWS);
-    let size = count(proof_bytes(&params));
+    let work = Work::new(&params, k);
+    let prediction = work.predict(&Rates::default());
+    let size = f64::from(shape(proof_bytes(&params)));
     let score = match optimize {
-        Optimize::Time => time,
-        Optimize::Size => size + time * 1e-9,
-        Optimize::Memory => columns * count(1 << k) + count(1 << k) * 8.0,
-        Optimize::Balanced => time * (size / 3000.0).max(1.0),
+        Optimize::Time => prediction.cpu_ms,
+        Optimize::Size => size + prediction.cpu_ms * 1e-9,
+        Optimize::Memory => f64::from(shape(
+            usize::try_from(prediction.peak_bytes >> 10).unwrap_or(usize::MAX),
+        )),
+        Optimize::Balanced => prediction.cpu_ms * (size / BALANCED_BYTES).max(1.0),
     };
     Some(Candidate { score, ..choice })
 }

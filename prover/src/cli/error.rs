@@ -2,7 +2,8 @@
 
 use inferproof_circuits::{graph::GraphError, tail::TailError};
 use inferproof_prover::{
-    files::FileError, input::InputError, keys::KeysError, prove::ProveError, srs::SrsError,
+    calibrate::CalibrateError, files::FileError, input::InputError, keys::KeysError, prove::ProveError,
+    srs::SrsError,
 };
 use inferproof_verifier::{KeyError, ModelIdError, ProofFileError, VerifyError};
 use std::error::Error;
@@ -10,6 +11,8 @@ use std::process::ExitCode;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
+    #[error(transparent)]
+    Calibrate(#[from] CalibrateError),
     #[error(transparent)]
     File(#[from] FileError),
     #[error(transparent)]

@@ -2,7 +2,9 @@
 
 use super::{error::CliError, json, options};
 use inferproof_circuits::graph::Node;
-use inferproof_circuits::plan::FIELD_BITS;
+use inferproof_circuits::plan::{FIELD_BITS, Prediction, Rates};
+use inferproof_prover::calibrate;
+use inferproof_prover::files::Cache;
 use inferproof_prover::keys::Model;
 use serde_json::{Map, Value as Json, json};
 use std::path::PathBuf;
@@ -90,6 +92,12 @@ fn per_activation(model: &Model) -> (f64, f64) {
     )
 }
 
+/// What a proof will take, at this machine's rates where it was calibrated.
+fn estimate(model: &Model) -> Prediction {
+    let rates = Cache::open_default().map_or_else(|_| Rates::default(), |cache| calibrate::stored(&cache));
+    model.plan().work().predict(&rates)
+}
+
 fn figures(model: &Model) -> Map<String, Json> {
     let cost = model.plan().cost;
     let (small, full) = per_activation(model);
@@ -101,6 +109,8 @@ fn figures(model: &Model) -> Map<String, Json> {
         "cells_full_per_activation": full,
         "degree": cost.degree,
         "columns_permutation": cost.columns_permutation,
+        "work": model.plan().work(),
+        "estimate": estimate(model),
     });
     match figures {
         Json::Object(map) => map,
@@ -177,4 +187,12 @@ fn show_plan(model: &Model) {
         cost.cells_small, cost.cells_full
     );
     println!("proof: {} bytes with KZG and SHPLONK", cost.proof_bytes);
+    let estimate = estimate(model);
+    let megabytes = |bytes: u64| bytes.div_ceil(1 << 20);
+    println!(
+        "estimate: {:.1} s of processor time, {} MB of memory, proving key {} MB",
+        estimate.cpu_ms / 1e3,
+        megabytes(estimate.peak_bytes),
+        megabytes(estimate.pk_bytes)
+    );
 }
