@@ -116,6 +116,25 @@ pub struct PlanOptions {
     pub optimize: Optimize,
 }
 
+impl PlanOptions {
+    /// What was asked for, in words.
+    fn wanted(&self) -> String {
+        let named = [
+            ("rows 2^", self.k),
+            ("lanes ", self.lanes),
+            ("limb split ", self.limb_split),
+        ];
+        let parts: Vec<String> = named
+            .iter()
+            .filter_map(|(name, value)| value.map(|v| format!("{name}{v}")))
+            .collect();
+        match parts[..] {
+            [] => "any number of rows and lanes".to_owned(),
+            _ => parts.join(", "),
+        }
+    }
+}
+
 /// What a row of the tape holds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TapeRow {
@@ -192,7 +211,7 @@ impl Plan {
             *known = walk.min(*known);
         }
         Err(PlanError::NoPlan {
-            wanted: format!("{options:?}"),
+            wanted: options.wanted(),
             rows: shortest,
         })
     }

@@ -11,6 +11,7 @@ mod prove;
 mod run;
 mod setup;
 mod srs;
+mod tradeoff;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +39,8 @@ enum Command {
     Setup(setup::Args),
     /// Runs a model and writes a proof of its outputs.
     Prove(prove::Args),
+    /// Proves a model with every plan worth having, and reports proof size against time, memory and keys.
+    Tradeoff(tradeoff::Args),
     /// Checks proofs. Exit code: 0 valid, 1 invalid, 2 cannot decide.
     Verify(verify::Args),
     /// Makes, checks and imports structured reference strings.
@@ -54,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Setup(args) => setup::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Prove(args) => prove::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Tradeoff(args) => tradeoff::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Verify(args) => verify::run(&args),
         Command::Srs(command) => srs::run(&command).map(|()| ExitCode::SUCCESS),
     };

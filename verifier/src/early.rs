@@ -7,11 +7,11 @@
 //! challenges drawn after them and on the overhang, and on nothing that the prover chooses later except through
 //! the proof itself. halo2's own squeeze at that place still advances the transcript; its result is dropped.
 
-#[cfg(any(test, feature = "prove"))]
+#[cfg(test)]
 mod prover;
 
-#[cfg(any(test, feature = "prove"))]
-pub use prover::{EarlyError, Session};
+#[cfg(test)]
+pub(crate) use prover::Session;
 
 use halo2_proofs::{
     halo2curves::bn256::{Fr, G1Affine},

@@ -22,7 +22,9 @@ const MAX_WINDOW: u32 = 15;
 /// pieces, and two openings.
 const OWN_COMMITMENTS: u64 = 1 + 1 + PARTS + 2;
 /// Resident bytes of the program before it holds anything.
-const PROGRAM_BYTES: u64 = 10 << 20;
+const PROGRAM_BYTES: u64 = 13 << 20;
+/// Bytes a row in the tables of two sums at work.
+const SUM_BYTES: u64 = 500;
 /// Points of the setup that are held for each row: powers once, the Lagrange basis twice.
 const SETUP_BYTES: u64 = 3 * 64;
 
@@ -128,7 +130,8 @@ impl Work {
         let lookups = (params.num_lanes() * params.lookups_per_lane()) as u64;
         let column = n * SCALAR_BYTES;
         let pk_columns = 2 * (fixed + permutation) + 3;
-        let proving = 2 * (small + full) + transformed + 2 * PARTS + 6;
+        // Values twice, coefficients, what a coset needs, the quotient.
+        let proving = 3 * (small + full) + transformed + 2 * PARTS + 6;
         Self {
             additions_small: small * bucket_additions(n, SMALL_BITS),
             additions_full: (full + OWN_COMMITMENTS) * bucket_additions(n, FULL_BITS),
@@ -137,7 +140,7 @@ impl Work {
             cells: n * (small + lookups + full),
             pk_bytes: pk_columns * column,
             peak_bytes: PROGRAM_BYTES
-                + n * SETUP_BYTES
+                + n * (SETUP_BYTES + SUM_BYTES)
                 + (pk_columns + fixed) * column
                 + (proving * column).max(pk_columns * column),
         }

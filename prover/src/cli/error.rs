@@ -41,6 +41,10 @@ pub enum CliError {
         array: String,
         shape: Vec<usize>,
     },
+    #[error("the plan with k {k} and {lanes} lanes was not proved: {reason}")]
+    Child { k: u32, lanes: u32, reason: String },
+    #[error("a plot cannot be drawn: {reason}; the table is in the CSV file")]
+    Plot { reason: String },
     #[error("the proof is valid, but {what}")]
     Demo { what: &'static str },
     #[error("{digit} is not one of the digits 0 to 9")]

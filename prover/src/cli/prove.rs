@@ -2,7 +2,7 @@
 
 use super::progress::Progress;
 use super::{error::CliError, json, options};
-use inferproof_prover::{files, profile::cpu_ms, prove};
+use inferproof_prover::{files, profile::cpu_ms, profile::peak_bytes, prove};
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;
 
@@ -52,6 +52,8 @@ pub fn run(args: &Args) -> Result<(), CliError> {
             "pk_bytes": keys.proving_bytes(),
             "prove_ms": proved.prove_ms,
             "prove_cpu_ms": cpu,
+            "process_cpu_ms": cpu_ms(),
+            "peak_bytes": peak_bytes(),
             "verify_ms": proved.verify_ms,
             "profile": proved.profile,
             "valid": true,

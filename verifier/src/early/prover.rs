@@ -1,4 +1,4 @@
-//! The prover's side: a transcript that can say what v will be before halo2 commits the overhang.
+//! halo2's own prover for the tests: a transcript that can say what v will be before halo2 commits the overhang.
 
 use super::Rounds;
 use ff::Field;

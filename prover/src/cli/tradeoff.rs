@@ -1,0 +1,358 @@
+//! `inferproof tradeoff`: proof size against time, memory and key size, plan by plan.
+
+mod page;
+
+use super::error::CliError;
+use super::options;
+use indicatif::{ProgressBar, ProgressStyle};
+use inferproof_circuits::graph::Graph;
+use inferproof_circuits::plan::{K_RANGE, Optimize, Plan, PlanOptions, Rates};
+use inferproof_prover::calibrate;
+use inferproof_prover::files::{self, Cache};
+use inferproof_prover::keys::Model;
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Sizes beyond the smallest that has a plan.
+const LARGER_SIZES: u32 = 4;
+/// Names of the files in the output folder.
+const CSV_FILE: &str = "tradeoff.csv";
+const PAGE_FILE: &str = "tradeoff.html";
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The ONNX model.
+    model: PathBuf,
+    /// Folder for `tradeoff.csv` and `tradeoff.html`.
+    #[arg(long, value_name = "DIR", default_value = "tradeoff")]
+    out: PathBuf,
+    /// Inputs to prove: .npy, .npz or .json; the zero points when absent.
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// Takes this row of files that hold several samples.
+    #[arg(long, value_name = "N")]
+    sample: Option<usize>,
+    /// Proves nothing: the estimates alone.
+    #[arg(long)]
+    predict: bool,
+    /// Prints one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What one proof took, as `prove --json` says.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct Measured {
+    pub prove_cpu_ms: f64,
+    pub process_cpu_ms: f64,
+    pub prove_ms: f64,
+    pub verify_ms: f64,
+    pub peak_bytes: u64,
+    pub proof_bytes: u64,
+    pub pk_bytes: u64,
+    pub vk_bytes: u64,
+}
+
+/// One plan of the sweep.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    pub k: u32,
+    pub lanes: u32,
+    pub limb_split: u32,
+    pub goal: Optimize,
+    pub proof_bytes: u64,
+    pub pk_bytes: u64,
+    pub cpu_ms: f64,
+    pub peak_bytes: u64,
+    pub measured: Option<Measured>,
+    /// The plan that `prove` takes when nothing is said.
+    pub chosen: bool,
+    /// No other plan of the sweep has both a smaller proof and a faster prover.
+    pub on_front: bool,
+}
+
+impl Row {
+    fn new(plan: &Plan, goal: Optimize, rates: &Rates) -> Self {
+        let estimate = plan.work().predict(rates);
+        Self {
+            k: plan.k,
+            lanes: plan.params.lanes,
+            limb_split: plan.params.limb_split,
+            goal,
+            proof_bytes: plan.cost.proof_bytes as u64,
+            pk_bytes: estimate.pk_bytes,
+            cpu_ms: estimate.cpu_ms,
+            peak_bytes: estimate.peak_bytes,
+            measured: None,
+            chosen: false,
+            on_front: false,
+        }
+    }
+
+    /// Processor time, measured where it was.
+    pub(super) fn time_ms(&self) -> f64 {
+        self.measured.map_or(self.cpu_ms, |m| m.process_cpu_ms)
+    }
+
+    /// Largest resident set, measured where it was.
+    pub(super) fn memory(&self) -> u64 {
+        self.measured.map_or(self.peak_bytes, |m| m.peak_bytes)
+    }
+
+    /// Bytes of the proving key, measured where it was.
+    pub(super) fn key_bytes(&self) -> u64 {
+        self.measured.map_or(self.pk_bytes, |m| m.pk_bytes)
+    }
+
+    fn json(&self) -> Json {
+        json!({
+            "k": self.k,
+            "lanes": self.lanes,
+            "limb_split": self.limb_split,
+            "optimize": self.goal,
+            "proof_bytes": self.proof_bytes,
+            "estimate": {"cpu_ms": self.cpu_ms, "peak_bytes": self.peak_bytes, "pk_bytes": self.pk_bytes},
+            "measured": self.measured.map(|m| json!({
+                "process_cpu_ms": m.process_cpu_ms,
+                "prove_cpu_ms": m.prove_cpu_ms,
+                "prove_ms": m.prove_ms,
+                "verify_ms": m.verify_ms,
+                "peak_bytes": m.peak_bytes,
+                "pk_bytes": m.pk_bytes,
+                "vk_bytes": m.vk_bytes,
+            })),
+            "chosen": self.chosen,
+            "on_front": self.on_front,
+        })
+    }
+
+    const CSV_HEADER: &'static str = "k,lanes,limb_split,optimize,proof_bytes,estimated_cpu_ms,estimated_peak_bytes,\
+        estimated_pk_bytes,process_cpu_ms,prove_cpu_ms,prove_ms,verify_ms,peak_bytes,pk_bytes,vk_bytes,chosen,on_front";
+
+    fn csv(&self) -> String {
+        let goal = goal_name(self.goal);
+        let Self {
+            k, lanes, limb_split, ..
+        } = self;
+        let measured = self.measured.map_or_else(
+            || ",,,,,,".to_owned(),
+            |m| {
+                format!(
+                    "{:.1},{:.1},{:.1},{:.2},{},{},{}",
+                    m.process_cpu_ms,
+                    m.prove_cpu_ms,
+                    m.prove_ms,
+                    m.verify_ms,
+                    m.peak_bytes,
+                    m.pk_bytes,
+                    m.vk_bytes
+                )
+            },
+        );
+        format!(
+            "{k},{lanes},{limb_split},{goal},{},{:.1},{},{},{measured},{},{}",
+            self.proof_bytes, self.cpu_ms, self.peak_bytes, self.pk_bytes, self.chosen, self.on_front
+        )
+    }
+}
+
+/// The goal as `--optimize` takes it.
+pub(super) fn goal_name(goal: Optimize) -> &'static str {
+    match goal {
+        Optimize::Time => "time",
+        Optimize::Size => "size",
+        Optimize::Memory => "memory",
+        Optimize::Balanced => "balanced",
+    }
+}
+
+pub fn run(args: &Args) -> Result<(), CliError> {
+    let model = options::load_model(&args.model, &PlanOptions::default())?;
+    let rates = Cache::open_default().map_or_else(|_| Rates::default(), |cache| calibrate::stored(&cache));
+    let mut rows = sweep(&model, &rates);
+    if !args.predict {
+        measure(args, model.graph(), &mut rows)?;
+    }
+    mark_front(&mut rows);
+    std::fs::create_dir_all(&args.out).map_err(|source| files::FileError::Folder {
+        path: args.out.clone(),
+        source,
+    })?;
+    let lines: Vec<String> = rows.iter().map(Row::csv).collect();
+    let csv = format!("{}\n{}\n", Row::CSV_HEADER, lines.join("\n"));
+    files::write_bytes(&args.out.join(CSV_FILE), csv.as_bytes())?;
+    let name = args.model.display().to_string();
+    files::write_bytes(&args.out.join(PAGE_FILE), page::html(&name, &rows)?.as_bytes())?;
+    show(args, &rows);
+    Ok(())
+}
+
+/// The distinct plans for every goal and size, the default plan among them.
+fn sweep(model: &Model, rates: &Rates) -> Vec<Row> {
+    let mut seen = BTreeSet::new();
+    let mut rows: Vec<Row> = Vec::new();
+    let mut add = |plan: &Plan, goal: Optimize| {
+        let row = Row::new(plan, goal, rates);
+        if seen.insert((row.k, row.lanes, row.limb_split, row.proof_bytes)) {
+            rows.push(row);
+        }
+    };
+    add(model.plan(), Optimize::default());
+    let mut first = None;
+    for k in K_RANGE {
+        if first.is_some_and(|first| k > first + LARGER_SIZES) {
+            break;
+        }
+        for goal in [
+            Optimize::Time,
+            Optimize::Balanced,
+            Optimize::Memory,
+            Optimize::Size,
+        ] {
+            let options = PlanOptions {
+                k: Some(k),
+                optimize: goal,
+                ..PlanOptions::default()
+            };
+            let Ok(plan) = Plan::new(model.graph(), &options) else {
+                break;
+            };
+            first.get_or_insert(k);
+            add(&plan, goal);
+        }
+    }
+    if let Some(chosen) = rows.first_mut() {
+        chosen.chosen = true;
+    }
+    rows.sort_by_key(|row| (row.k, row.proof_bytes));
+    rows
+}
+
+fn mark_front(rows: &mut [Row]) {
+    let points: Vec<(u64, f64)> = rows.iter().map(|r| (r.proof_bytes, r.time_ms())).collect();
+    for row in rows {
+        let (size, time) = (row.proof_bytes, row.time_ms());
+        row.on_front = !points
+            .iter()
+            .any(|(s, t)| *s <= size && *t <= time && (*s < size || *t < time));
+    }
+}
+
+/// Proves every plan, each in a process of its own, so that its memory is its own.
+fn measure(args: &Args, graph: &Graph, rows: &mut [Row]) -> Result<(), CliError> {
+    let folder = tempfile::tempdir().map_err(|source| files::FileError::Folder {
+        path: std::env::temp_dir(),
+        source,
+    })?;
+    let zeros = folder.path().join("zeros.json");
+    let input = match &args.input {
+        Some(path) => path.clone(),
+        None => {
+            files::write_bytes(&zeros, zero_inputs(graph).to_string().as_bytes())?;
+            zeros
+        }
+    };
+    let bar = ProgressBar::new(rows.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template("proving plan {pos} of {len} {wide_bar} {elapsed}") {
+        bar.set_style(style);
+    }
+    for row in rows {
+        let measured = prove(args, row, &input, folder.path())?;
+        row.proof_bytes = measured.proof_bytes;
+        row.measured = Some(measured);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn prove(args: &Args, row: &Row, input: &Path, folder: &Path) -> Result<Measured, CliError> {
+    let failed = |reason: String| CliError::Child {
+        k: row.k,
+        lanes: row.lanes,
+        reason,
+    };
+    let program = std::env::current_exe().map_err(|e| failed(e.to_string()))?;
+    let mut command = Command::new(program);
+    command.arg("prove").arg(&args.model).arg("--input").arg(input);
+    if let (Some(sample), Some(_)) = (args.sample, &args.input) {
+        command.args(["--sample", &sample.to_string()]);
+    }
+    command.args(["-k", &row.k.to_string()]);
+    command.args(["--optimize", goal_name(row.goal)]);
+    command
+        .arg("--keys")
+        .arg(folder.join(format!("{}-{}", row.k, goal_name(row.goal))));
+    command.arg("-o").arg(folder.join("proof")).arg("--json");
+    // The first run makes the keys, the second one is what a proof takes.
+    let mut answer = Vec::new();
+    for _ in 0..2 {
+        let output = command.output().map_err(|e| failed(e.to_string()))?;
+        if !output.status.success() {
+            let text = String::from_utf8_lossy(&output.stderr);
+            return Err(failed(
+                text.lines().last().unwrap_or("no reason given").to_owned(),
+            ));
+        }
+        answer = output.stdout;
+    }
+    let measured = serde_json::from_slice(&answer).map_err(|e| failed(e.to_string()))?;
+    // Keys of large plans would fill the disk.
+    std::fs::remove_dir_all(folder.join(format!("{}-{}", row.k, goal_name(row.goal))))
+        .map_err(|e| failed(e.to_string()))?;
+    Ok(measured)
+}
+
+/// Inputs that are all zero, or the nearest to it that the type has.
+fn zero_inputs(graph: &Graph) -> Json {
+    let mut inputs = serde_json::Map::new();
+    for port in &graph.inputs {
+        let dims = graph.tensor(port.tensor).shape.dims().to_vec();
+        let zeros = dims
+            .iter()
+            .rev()
+            .fold(json!(0), |inner, dim| Json::Array(vec![inner; *dim]));
+        inputs.insert(port.name.clone(), zeros);
+    }
+    Json::Object(inputs)
+}
+
+fn show(args: &Args, rows: &[Row]) {
+    if args.json {
+        let rows: Vec<Json> = rows.iter().map(Row::json).collect();
+        println!("{}", json!({ "plans": rows }));
+        return;
+    }
+    println!("  k lanes  proof B   time s  memory MB   key MB  verify ms");
+    for row in rows {
+        let megabytes = |bytes: u64| bytes.div_ceil(1 << 20);
+        let verify = row
+            .measured
+            .map_or_else(|| "-".to_owned(), |m| format!("{:.1}", m.verify_ms));
+        let mark = match (row.chosen, row.on_front) {
+            (true, _) => "  the default plan",
+            (false, true) => "  on the front",
+            (false, false) => "",
+        };
+        println!(
+            "{:>3} {:>5} {:>8} {:>8.2} {:>10} {:>8} {:>10}{mark}",
+            row.k,
+            row.lanes,
+            row.proof_bytes,
+            row.time_ms() / 1e3,
+            megabytes(row.memory()),
+            megabytes(row.key_bytes()),
+            verify
+        );
+    }
+    println!(
+        "{} processor time; {} and {} in {}",
+        if args.predict { "estimated" } else { "measured" },
+        CSV_FILE,
+        PAGE_FILE,
+        args.out.display()
+    );
+}
