@@ -196,11 +196,8 @@ class Inferproof:
         made = self.steps("quantize", model=self.model, data=self.data, quantized=self.quantized, sample=self.sample)
         self.runtime_output = made.result["output"]
         self.step("setup", self.quantized, "--keys", self.keys)
-        sizes = {path.name: path.stat().st_size for path in self.keys.rglob("*") if path.is_file()}
         for kind in ("pk", "vk"):
-            named = [size for name, size in sizes.items() if is_key(name, kind)]
-            if named:
-                self.row.sizes[kind] = sum(named)
+            self.row.sizes[kind] = (self.keys / f"model.{kind}").stat().st_size
 
     def prove_and_verify(self, expected):
         report = self.step("prove", self.quantized, "--input", self.folder / "input.npz", "-o", self.proof,
@@ -216,24 +213,12 @@ class Inferproof:
         self.row.sizes["from_runtime"] = apart
 
 
-def is_key(name, kind):
-    words = {"pk": ("pk", "proving"), "vk": ("vk", "verifying")}[kind]
-    return any(word in name.lower() for word in words)
-
-
 def proved_output(report):
-    """The first output's real values from a JSON report: `outputs`: [{"values": [..]}] or [[..]] or {name: [..]}."""
+    """The first output's values from a JSON report."""
     outputs = report.get("outputs")
-    if isinstance(outputs, dict):
-        outputs = list(outputs.values())
-    if not isinstance(outputs, list) or not outputs:
+    if not isinstance(outputs, dict) or not outputs:
         return None
-    first = outputs[0].get("values") if isinstance(outputs[0], dict) else outputs[0]
-    return flatten(first) if isinstance(first, list) else None
-
-
-def flatten(values):
-    return [x for value in values for x in (flatten(value) if isinstance(value, list) else [float(value)])]
+    return [float(value) for value in next(iter(outputs.values()))["data"]]
 
 
 def attempt(prover, action):

@@ -16,8 +16,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Sizes beyond the smallest that has a plan.
-const LARGER_SIZES: u32 = 4;
 /// Names of the files in the output folder.
 const CSV_FILE: &str = "tradeoff.csv";
 const PAGE_FILE: &str = "tradeoff.html";
@@ -201,11 +199,9 @@ fn sweep(model: &Model, rates: &Rates) -> Vec<Row> {
         }
     };
     add(model.plan(), Optimize::default());
-    let mut first = None;
+    let mut smallest = u64::MAX;
     for k in K_RANGE {
-        if first.is_some_and(|first| k > first + LARGER_SIZES) {
-            break;
-        }
+        let mut here = u64::MAX;
         for goal in [
             Optimize::Time,
             Optimize::Balanced,
@@ -220,9 +216,14 @@ fn sweep(model: &Model, rates: &Rates) -> Vec<Row> {
             let Ok(plan) = Plan::new(model.graph(), &options) else {
                 break;
             };
-            first.get_or_insert(k);
+            here = here.min(plan.cost.proof_bytes as u64);
             add(&plan, goal);
         }
+        // More rows make smaller proofs until there is one lane and one weight lane.
+        if here != u64::MAX && here >= smallest {
+            break;
+        }
+        smallest = smallest.min(here);
     }
     if let Some(chosen) = rows.first_mut() {
         chosen.chosen = true;
