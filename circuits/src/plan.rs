@@ -235,11 +235,7 @@ impl Plan {
             program.append(n, identity, choice.weight_lanes);
         }
         let tape = Tape::new(lowered, &planes, num_rows, Point { lanes, stride });
-        let folded = if public_rows >= fold_from {
-            folded(public_rows, lanes)
-        } else {
-            None
-        };
+        let folded = folded(public_rows, lanes, fold_from);
         let params = circuit_params(lowered, &choice, &tape, folded)?;
         let rows = tape.rows;
         let mut plan = Self {

@@ -245,6 +245,8 @@ struct Packed {
     rows: usize,
     /// Bytes of one instance value.
     width: usize,
+    /// The row that was asked for last, and where its bytes begin.
+    last: (usize, usize),
     bytes: Vec<Option<u8>>,
 }
 
@@ -258,6 +260,7 @@ impl Packed {
             stated,
             rows,
             width,
+            last: (0, 0),
             bytes: vec![None; stated * width],
         }
     }
@@ -266,8 +269,11 @@ impl Packed {
         if row >= self.rows || lane >= self.lanes {
             return None;
         }
-        let at = row % self.stated * self.width + row / self.stated * self.lanes + lane;
-        self.bytes.get_mut(at)
+        if row != self.last.0 {
+            let start = row % self.stated * self.width + row / self.stated * self.lanes;
+            self.last = (row, start);
+        }
+        self.bytes.get_mut(self.last.1 + lane)
     }
 
     /// Bytes that no tensor fills are zero.
@@ -324,7 +330,9 @@ impl PublicPort {
             *cell = Some(byte);
             Ok(())
         };
-        self.blocks.iter().try_for_each(|block| block.visit(lanes, &mut put))
+        self.blocks
+            .iter()
+            .try_for_each(|block| block.visit(lanes, &mut put))
     }
 }
 

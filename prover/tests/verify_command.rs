@@ -17,7 +17,8 @@ fn ask(place: &Place, arguments: &[&str]) -> (i32, Json) {
     assert!(!err.contains("panicked"), "{arguments:?}: {err}");
     let code = output.status.code().unwrap();
     assert!(code == 0 || err.contains("error"), "{arguments:?}: {err}");
-    let object: Json = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{arguments:?}: {e}: {out}{err}"));
+    let object: Json =
+        serde_json::from_str(&out).unwrap_or_else(|e| panic!("{arguments:?}: {e}: {out}{err}"));
     assert!(object.is_object(), "{arguments:?}: {out}");
     (code, object)
 }
@@ -42,7 +43,12 @@ fn assert_answer(answer: &(i32, Json), code: i32, what: &str) {
         1 => Json::Bool(false),
         _ => Json::Null,
     };
-    assert_eq!((answer.0, &answer.1["valid"]), (code, &valid), "{what}: {}", answer.1);
+    assert_eq!(
+        (answer.0, &answer.1["valid"]),
+        (code, &valid),
+        "{what}: {}",
+        answer.1
+    );
     if code > 0 {
         let reason = answer.1["reason"].as_str().unwrap_or_default();
         assert!(!reason.is_empty(), "{what}: {}", answer.1);
@@ -60,7 +66,9 @@ fn proofs_that_do_not_hold_are_invalid() {
     assert_answer(&with(&["rejected.proof"]), 1, "rejected");
     write(&place, "backend.proof", &file, |f| f.backend = Backend::Gwc);
     assert_answer(&with(&["backend.proof"]), 1, "another backend");
-    write(&place, "output.proof", &file, |f| f.outputs[0] = f.inputs[0].clone());
+    write(&place, "output.proof", &file, |f| {
+        f.outputs[0] = f.inputs[0].clone()
+    });
     assert_answer(&with(&["output.proof"]), 1, "another output");
     write(&place, "count.proof", &file, |f| f.outputs.clear());
     assert_answer(&with(&["count.proof"]), 1, "no output");
@@ -89,7 +97,10 @@ fn questions_that_cannot_be_answered_are_undecided() {
     assert_answer(&with(&["cut.proof"]), 2, "cut off");
     save("magic.proof", b"something else");
     assert_answer(&with(&["magic.proof"]), 2, "another kind of file");
-    save("version.proof", &[&bytes[..8], &[9, 0, 0, 0], &bytes[12..]].concat());
+    save(
+        "version.proof",
+        &[&bytes[..8], &[9, 0, 0, 0], &bytes[12..]].concat(),
+    );
     assert_answer(&with(&["version.proof"]), 2, "another version");
     write(&place, "length.proof", &file, |f| f.proof.truncate(64));
     assert_answer(&with(&["length.proof"]), 2, "a proof of another length");
@@ -169,7 +180,10 @@ fn many_proofs_of_several_models_are_checked_at_once_and_bad_ones_named() {
     let both = ["--model-id", &id, "--model-id", gwc];
     let named = vec![Some(true), Some(false), Some(true), None, Some(true)];
     assert_eq!(answers(&both, &files), (1, named));
-    assert_eq!(answers(&both, &files[2..]), (2, vec![Some(true), None, Some(true)]));
+    assert_eq!(
+        answers(&both, &files[2..]),
+        (2, vec![Some(true), None, Some(true)])
+    );
     let good = ["a.proof", "g.proof", "b.proof"];
     assert_eq!(answers(&both, &good), (0, vec![Some(true); 3]));
     let list = format!("# trusted\n{id}  # SHPLONK\n\n{gwc}\n");

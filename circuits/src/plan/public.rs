@@ -50,8 +50,12 @@ pub(super) fn place(planes: &mut [Vec<Plane>], public: &[usize], lanes: usize) -
     (rows, public_rows)
 }
 
-/// Instance rows over which the public rows can be folded: every one of them states two rows at least.
-pub(super) fn folded(public_rows: usize, lanes: usize) -> Option<u32> {
+/// Instance rows over which the public rows are folded, from `fold_from` rows on: every one of them states two rows at
+/// least.
+pub(super) fn folded(public_rows: usize, lanes: usize, fold_from: usize) -> Option<u32> {
     let stated = public_rows.div_ceil((INSTANCE_BYTES / lanes).max(1));
-    (2 * stated <= public_rows).then(|| u32::try_from(stated).ok())?
+    if public_rows < fold_from || 2 * stated > public_rows {
+        return None;
+    }
+    u32::try_from(stated).ok()
 }

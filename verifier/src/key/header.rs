@@ -29,7 +29,11 @@ pub(super) struct Header {
 }
 
 impl Header {
-    pub(super) fn check(descriptor: Descriptor, backend: Backend, srs: SrsVerifier) -> Result<Self, KeyError> {
+    pub(super) fn check(
+        descriptor: Descriptor,
+        backend: Backend,
+        srs: SrsVerifier,
+    ) -> Result<Self, KeyError> {
         check_environment()?;
         check_descriptor(&descriptor)?;
         if descriptor.k != srs.k() {
@@ -77,7 +81,12 @@ impl Header {
         self.cs.permutation().get_columns().len()
     }
 
-    pub(super) fn check_counts(&self, degree: usize, fixed: usize, permutation: usize) -> Result<(), KeyError> {
+    pub(super) fn check_counts(
+        &self,
+        degree: usize,
+        fixed: usize,
+        permutation: usize,
+    ) -> Result<(), KeyError> {
         let counts = [
             ("degree", self.degree(), degree),
             ("fixed columns", self.cs.num_fixed_columns(), fixed),
@@ -96,7 +105,11 @@ impl Header {
         })
     }
 
-    pub(super) fn assemble(self, fixed: Vec<G1Affine>, permutation: Vec<G1Affine>) -> Result<VerifyingKey, KeyError> {
+    pub(super) fn assemble(
+        self,
+        fixed: Vec<G1Affine>,
+        permutation: Vec<G1Affine>,
+    ) -> Result<VerifyingKey, KeyError> {
         let bytes = self.encode(&fixed, &permutation)?;
         let (k, degree) = (self.descriptor.k, self.degree());
         let domain = verifier_domain(k, degree).ok_or(KeyError::Degree { degree, k })?;

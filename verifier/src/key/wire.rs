@@ -97,7 +97,11 @@ fn read_part<'a>(reader: &mut Reader<'a>, field: &'static str) -> Result<&'a [u8
 
 /// Reads commitments. A fixed column may be zero, so its commitment may be the identity; a permutation
 /// polynomial takes 2^k different values and is never zero.
-pub(super) fn read_points(reader: &mut Reader<'_>, count: usize, what: &'static str) -> Result<Vec<G1Affine>, KeyError> {
+pub(super) fn read_points(
+    reader: &mut Reader<'_>,
+    count: usize,
+    what: &'static str,
+) -> Result<Vec<G1Affine>, KeyError> {
     let read = |index| {
         let bytes = reader
             .array()
@@ -115,7 +119,11 @@ pub(super) fn read_points(reader: &mut Reader<'_>, count: usize, what: &'static 
     (0..count).map(read).collect()
 }
 
-pub(super) fn push_part(out: &mut Vec<u8>, part: Option<Vec<u8>>, field: &'static str) -> Result<(), KeyError> {
+pub(super) fn push_part(
+    out: &mut Vec<u8>,
+    part: Option<Vec<u8>>,
+    field: &'static str,
+) -> Result<(), KeyError> {
     let part = part.ok_or(KeyError::Field { field })?;
     push_count(out, part.len(), field)?;
     out.extend_from_slice(&part);
