@@ -71,6 +71,7 @@ fn folded_statements_are_satisfied_by_honest_witnesses_alone() {
             let instance = descriptor.instance(&inputs, &outputs).unwrap();
             assert_eq!(instance.len(), descriptor.instance_rows());
             let checker = Checker::new(&graph, plan, seed, &[]);
+            assert_eq!(checker.cs().degree(), 5);
             let honest = checker
                 .assign(&graph, &inputs, &mut Honest, instance.clone())
                 .unwrap();
