@@ -3,16 +3,19 @@
 
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
-use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use inferproof_benches::{MODELS, SEED, model_bytes};
 use inferproof_circuits::plan::PlanOptions;
 use inferproof_circuits::testing::models::random_inputs;
 use inferproof_prover::keys::{Model, Store, setup};
 use inferproof_prover::prove::prove;
 use inferproof_prover::srs::Srs;
-use inferproof_verifier::{Backend, Trusted, VerifyOptions, VerifyingKey, verify};
+use inferproof_verifier::{Backend, Trusted, VerifyOptions, VerifyingKey, verify, verify_batch};
 use std::error::Error;
 use std::hint::black_box;
+
+/// Proofs that are checked together.
+const BATCHES: [usize; 4] = [1, 10, 100, 1000];
 
 fn stages(c: &mut Criterion, name: &str) -> Result<(), Box<dyn Error>> {
     let model = Model::load(&model_bytes(name)?, &PlanOptions::default())?;
@@ -41,6 +44,13 @@ fn stages(c: &mut Criterion, name: &str) -> Result<(), Box<dyn Error>> {
     group.bench_function(id("read_key"), |b| {
         b.iter(|| VerifyingKey::from_bytes(black_box(keys.verifying().to_bytes())));
     });
+    for count in BATCHES {
+        let items = vec![(Trusted::Key(keys.verifying()), &file); count];
+        group.throughput(Throughput::Elements(u64::try_from(count)?));
+        group.bench_function(id(&format!("verify_batch_{count}")), |b| {
+            b.iter(|| verify_batch(black_box(&items), &options));
+        });
+    }
     group.finish();
     Ok(())
 }

@@ -147,6 +147,9 @@ impl Rounds<'_> {
         let mut columns = two.helpers.clone();
         columns.push(two.sum.clone());
         columns.extend([three.value, three.accumulator, three.k, three.x, three.g]);
+        if self.fixture.plan.params.folded.is_some() {
+            columns.push(three.fold);
+        }
         columns
     }
 }
@@ -249,7 +252,8 @@ impl InferenceCircuit {
             (columns.x, &three.x),
             (columns.g, &three.g),
         ];
-        for (column, values) in third {
+        let fold = columns.fold.iter().map(|column| (*column, &three.fold));
+        for (column, values) in third.into_iter().chain(fold) {
             assign_advice(region, column, values);
         }
         Ok(())

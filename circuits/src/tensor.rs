@@ -82,6 +82,7 @@ impl std::fmt::Display for DType {
 
 /// Dimensions of a tensor, row-major, outermost first; the batch dimension is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Vec<usize>")]
 pub struct Shape(Vec<usize>);
 
 impl Shape {
@@ -125,8 +126,33 @@ impl std::fmt::Display for Shape {
     }
 }
 
+impl TryFrom<Vec<usize>> for Shape {
+    type Error = TensorError;
+
+    fn try_from(dims: Vec<usize>) -> Result<Self, TensorError> {
+        Self::new(dims)
+    }
+}
+
+/// A tensor as it is decoded, before its length and range are checked.
+#[derive(Deserialize)]
+struct Unchecked {
+    shape: Shape,
+    dtype: DType,
+    data: Vec<i32>,
+}
+
+impl TryFrom<Unchecked> for Tensor {
+    type Error = TensorError;
+
+    fn try_from(tensor: Unchecked) -> Result<Self, TensorError> {
+        Self::new(tensor.shape, tensor.dtype, tensor.data)
+    }
+}
+
 /// A quantized tensor: integers in the range of `dtype`, row-major.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct Tensor {
     shape: Shape,
     dtype: DType,
@@ -173,5 +199,29 @@ impl Tensor {
     #[must_use]
     pub fn data(&self) -> &[i32] {
         &self.data
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decoding_checks_what_constructors_check() {
+        let shape = |text: &str| serde_json::from_str::<Shape>(text);
+        assert_eq!(shape("[2,3]").unwrap().dims(), [2, 3]);
+        for text in ["[0]", "[1,1,1,1,1,1,1]", "[67108865]", "[4294967296,4294967296]"] {
+            assert!(shape(text).is_err(), "{text}");
+        }
+        let tensor = Tensor::new(Shape::new(vec![2]).unwrap(), DType::I8, vec![-128, 127]).unwrap();
+        let text = serde_json::to_string(&tensor).unwrap();
+        assert_eq!(serde_json::from_str::<Tensor>(&text).unwrap(), tensor);
+        for wrong in [
+            text.replace("127", "128"),
+            text.replace("[2]", "[3]"),
+            text.replace("I8", "U8"),
+        ] {
+            assert!(serde_json::from_str::<Tensor>(&wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -2,61 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod common;
 
-/// A folder for one test; the cache lies inside it.
-struct Place {
-    folder: tempfile::TempDir,
-}
-
-impl Place {
-    fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-        }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_inferproof"))
-            .args(arguments)
-            .current_dir(self.folder.path())
-            .env("INFERPROOF_CACHE", self.path("cache"))
-            .env_remove("RUST_BACKTRACE")
-            .output()
-            .unwrap()
-    }
-
-    /// Proves the first stored sample of the small network.
-    fn proved(&self) -> serde_json::Value {
-        let (model, input) = shipped();
-        let arguments = [
-            "prove", &model, "--input", &input, "--sample", "0", "-o", "a.proof", "--json",
-        ];
-        let output = self.run(&arguments);
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-}
-
-/// The tiny network and its inputs.
-fn shipped() -> (String, String) {
-    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
-    let path = |name: &str| models.join(name).to_string_lossy().into_owned();
-    (path("tiny_mlp.onnx"), path("tiny_mlp_inputs.npz"))
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
+use common::{Place, shipped, text};
 
 #[test]
 fn a_proof_is_accepted_for_its_model_and_refused_without_trust() {

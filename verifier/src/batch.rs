@@ -1,4 +1,4 @@
-//! Checks many proofs, of any mix of models, with one pairing for about a hundred proofs on one SRS.
+//! Checks many proofs, of any mix of models, with one pairing for about a hundred proofs on one SRS, on all processors.
 //!
 //! A KZG proof is valid when `e(L_i, tau G2) = e(R_i, G2)` for two sums of points that the verifier computes.
 //! With weights `w_i`, scalars that are drawn from the operating system after all proofs are there,
@@ -27,7 +27,11 @@ use halo2_proofs::{
     },
 };
 use rand_core::OsRng;
+use rayon::prelude::*;
 use std::collections::HashMap;
+
+/// Proofs that are read at a time: bounds the terms that wait for their sum.
+const AT_ONCE: usize = 128;
 
 /// Checks each proof file against what the caller trusts for it; `options` holds for all of them.
 ///
@@ -37,29 +41,41 @@ pub fn verify_batch(
     items: &[(Trusted<'_>, &ProofFile)],
     options: &VerifyOptions,
 ) -> Vec<Result<Verified, VerifyError>> {
+    // Inside of the thread pool, where halo2's small jobs cost no switch of threads.
+    rayon::scope(|_| verify_here(items, options))
+}
+
+fn verify_here(
+    items: &[(Trusted<'_>, &ProofFile)],
+    options: &VerifyOptions,
+) -> Vec<Result<Verified, VerifyError>> {
     let keys = decode_keys(items);
     let claims: Vec<_> = items
-        .iter()
+        .par_iter()
         .map(|(trusted, file)| claim(&keys, *trusted, file, options))
         .collect();
     let mut errors = vec![None; items.len()];
     let mut groups: Vec<Group<'_>> = Vec::new();
-    for (index, claim) in claims.iter().enumerate() {
-        let pending = claim.as_ref().map_err(Clone::clone);
-        let pending = pending.and_then(|claim| Ok((claim, claim.run(Sums(claim.key.params()))?)));
-        match pending {
-            Ok((claim, terms)) => Group::find(&mut groups, claim.key).add(index, terms),
-            Err(error) => errors[index] = Some(error),
+    for (chunk, claims) in claims.chunks(AT_ONCE).enumerate() {
+        let pending: Vec<_> = claims.par_iter().map(terms).collect();
+        for (index, pending) in (chunk * AT_ONCE..).zip(pending) {
+            match pending {
+                Ok((key, terms)) => Group::find(&mut groups, key).add(index, terms),
+                Err(error) => errors[index] = Some(error),
+            }
         }
     }
-    for group in groups.into_iter().filter_map(Group::suspects) {
-        for index in group {
-            let alone = claims[index]
-                .as_ref()
-                .map_err(Clone::clone)
-                .and_then(Claim::check_alone);
-            errors[index] = alone.err();
-        }
+    let suspects: Vec<Vec<usize>> = groups.into_par_iter().filter_map(Group::suspects).collect();
+    let alone: Vec<(usize, Option<VerifyError>)> = suspects
+        .into_par_iter()
+        .flatten()
+        .map(|index| {
+            let claim = claims[index].as_ref().map_err(Clone::clone);
+            (index, claim.and_then(Claim::check_alone).err())
+        })
+        .collect();
+    for (index, error) in alone {
+        errors[index] = error;
     }
     let results = claims
         .iter()
@@ -70,6 +86,16 @@ pub fn verify_batch(
             (Ok(claim), None) => Ok(claim.verified()),
         });
     results.collect()
+}
+
+/// The terms of one proof, scaled by a random weight.
+fn terms<'a>(
+    claim: &'a Result<Claim<'a>, VerifyError>,
+) -> Result<(&'a VerifyingKey, DualMSM<'a, Bn256>), VerifyError> {
+    let claim = claim.as_ref().map_err(Clone::clone)?;
+    let mut terms = claim.run(Sums(claim.key.params()))?;
+    terms.scale(Fr::random(OsRng));
+    Ok((claim.key, terms))
 }
 
 type Keys = HashMap<ModelId, Result<VerifyingKey, VerifyError>>;
@@ -137,8 +163,8 @@ impl<'a> Group<'a> {
         group
     }
 
-    fn add(&mut self, index: usize, mut terms: DualMSM<'a, Bn256>) {
-        terms.scale(Fr::random(OsRng));
+    /// Adds the terms of a proof, which must have been scaled by a random weight.
+    fn add(&mut self, index: usize, terms: DualMSM<'a, Bn256>) {
         self.members.push(index);
         self.sums.add_msm(terms);
     }

@@ -101,6 +101,15 @@ pub fn verify(
     file: &ProofFile,
     options: &VerifyOptions,
 ) -> Result<Verified, VerifyError> {
+    // halo2 hands small jobs to the thread pool; from inside of the pool each costs no switch of threads.
+    rayon::scope(|_| verify_here(trusted, file, options))
+}
+
+fn verify_here(
+    trusted: Trusted<'_>,
+    file: &ProofFile,
+    options: &VerifyOptions,
+) -> Result<Verified, VerifyError> {
     check_environment()?;
     check_model(trusted, file)?;
     let key = match trusted {

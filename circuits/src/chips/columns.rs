@@ -80,6 +80,20 @@ pub(crate) struct Challenges {
     pub v: Challenge,
 }
 
+impl Challenges {
+    /// Both phases must have columns.
+    fn configure(meta: &mut ConstraintSystem<Fr>) -> Self {
+        let [alpha, beta, theta] = std::array::from_fn(|_| meta.challenge_usable_after(FirstPhase));
+        let v = meta.challenge_usable_after(SecondPhase);
+        Self {
+            alpha,
+            beta,
+            theta,
+            v,
+        }
+    }
+}
+
 /// Every column.
 #[derive(Debug, Clone)]
 pub(crate) struct Columns {
@@ -93,6 +107,8 @@ pub(crate) struct Columns {
     pub k: Column<Advice>,
     pub x: Column<Advice>,
     pub g: Column<Advice>,
+    /// P: packed public rows, where they are folded.
+    pub fold: Option<Column<Advice>>,
     pub instance: Column<Instance>,
     pub active: Column<Fixed>,
     pub boundary: Column<Fixed>,
@@ -125,18 +141,18 @@ impl Columns {
             .map(|_| Lane::configure(meta, params))
             .collect();
         let multiplicity = meta.advice_column_in(FirstPhase);
-        let [alpha, beta, theta] = std::array::from_fn(|_| meta.challenge_usable_after(FirstPhase));
         // The overhang is the first column of the second phase: v is drawn right after its commitment.
         let overhang = meta.advice_column_in(SecondPhase);
         let helpers = (0..params.num_helpers())
             .map(|_| meta.advice_column_in(SecondPhase))
             .collect();
         let sum = meta.advice_column_in(SecondPhase);
-        let v = meta.challenge_usable_after(SecondPhase);
+        let challenges = Challenges::configure(meta);
         let [value, accumulator, k, x, g] = std::array::from_fn(|_| meta.advice_column_in(SecondPhase));
-        for column in [value, accumulator, x] {
-            meta.enable_equality(column);
-        }
+        let fold = params.folded.map(|_| meta.advice_column_in(SecondPhase));
+        [value, accumulator, x]
+            .into_iter()
+            .for_each(|column| meta.enable_equality(column));
         let mixed = (params.ranges.len() > 1).then(|| Mixed::configure(meta));
         let mut fixed =
             |count: usize| -> Vec<Column<Fixed>> { (0..count).map(|_| meta.fixed_column()).collect() };
@@ -152,6 +168,7 @@ impl Columns {
             k,
             x,
             g,
+            fold,
             active: fixed(1)[0],
             boundary: fixed(1)[0],
             public: fixed(1)[0],
@@ -175,12 +192,7 @@ impl Columns {
             value_steps,
             weights: fixed(params.num_weight_lanes()),
             instance: meta.instance_column(),
-            challenges: Challenges {
-                alpha,
-                beta,
-                theta,
-                v,
-            },
+            challenges,
         }
     }
 }

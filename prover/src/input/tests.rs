@@ -535,10 +535,12 @@ fn arrays_are_found_by_name() {
         Err(InputError::Missing { .. })
     ));
     let one = graph(&[2], DType::U8, true, vec![]);
-    let error = resolve_inputs(&file("{\"X\": [1, 2]}"), &one)
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("[\"X\"]") && error.contains("[\"x\"]"), "{error}");
+    let only = file("{\"X\": [1, 2], \"labels\": [9]}");
+    assert_eq!(resolve_inputs(&only, &one).unwrap()[0].data(), [130, 132]);
+    for unclear in ["{\"X\": [1, 2, 3]}", "{\"X\": [1, 2], \"Y\": [3, 4]}"] {
+        let error = resolve_inputs(&file(unclear), &one).unwrap_err().to_string();
+        assert!(error.contains("\"X [") && error.contains("[\"x\"]"), "{error}");
+    }
     assert!(resolve_inputs(&file("{\"arr_0\": [1, 2]}"), &one).is_ok());
     assert!(matches!(
         resolve_inputs(&file("{}"), &one),

@@ -226,7 +226,7 @@ fn truncated_and_extended_keys_are_refused() {
         VerifyingKey::from_bytes(&other),
         Err(KeyError::Version {
             version: 7,
-            supported: 1
+            supported: 2
         })
     );
     let mut other = bytes.to_vec();
