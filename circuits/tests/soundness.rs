@@ -43,7 +43,7 @@ impl Case {
         let c1 = b.conv(x, ConvSpec::square(3, 1, 1, 1, 4)).unwrap();
         let c2 = b.conv(c1, ConvSpec::square(1, 1, 0, 1, 4)).unwrap();
         // A maximum hides a value that it does not take: convolutions before it read every lane.
-        let out = if self.max { b.max_pool(c2, 2, 1).unwrap() } else { c2 };
+        let out = if self.max { b.max_pool(c2, 3, 1).unwrap() } else { c2 };
         b.finish(&[out])
     }
 
