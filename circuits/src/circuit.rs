@@ -197,7 +197,8 @@ impl InferenceCircuit {
             (columns.x, &three.x),
             (columns.g, &three.g),
         ];
-        for (column, values) in third {
+        let fold = columns.fold.iter().map(|column| (*column, &three.fold));
+        for (column, values) in third.into_iter().chain(fold) {
             assign_advice(region, column, values);
         }
         Ok(())

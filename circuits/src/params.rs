@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 /// Most lanes of the tape; a public row packs one byte per lane into a field element.
 pub const MAX_LANES: usize = 24;
-const _: () = assert!(MAX_LANES * 8 < 253, "a packed public row must fit the field");
+/// Most bytes that one instance value packs.
+pub const INSTANCE_BYTES: usize = 31;
+const _: () = assert!(MAX_LANES <= INSTANCE_BYTES && INSTANCE_BYTES * 8 < 253, "a packed value must fit the field");
 /// Most weights in a row.
 pub const MAX_WEIGHT_LANES: usize = 64;
 /// Largest clamp magnitude with a table of its own.
@@ -96,6 +98,8 @@ pub struct CircuitParams {
     pub shared_steps: bool,
     /// True when the circuit has max rows.
     pub max_rows: bool,
+    /// Instance rows when each states several public rows ([`crate::chips`], tape); `None`: one for each public row.
+    pub folded: Option<u32>,
 }
 
 impl Default for CircuitParams {
@@ -116,6 +120,7 @@ impl Default for CircuitParams {
             accumulator_steps: Vec::new(),
             shared_steps: true,
             max_rows: false,
+            folded: None,
         }
     }
 }
@@ -182,6 +187,7 @@ impl CircuitParams {
             0,
             MAX_STEP_SUM,
         )?;
+        within("folded rows", self.folded.unwrap_or(1) as usize, 1, crate::statement::MAX_PUBLIC_ROWS)?;
         let shared = !self.shared_steps || self.value_steps == self.accumulator_steps;
         within("shared_steps", usize::from(shared), 1, 1)?;
         let ascending = |v: &[u32]| v.windows(2).all(|w| w[0] < w[1]);
@@ -243,10 +249,11 @@ impl CircuitParams {
         self.num_lanes() * self.cells_per_lane() + 1
     }
 
-    /// Full-size advice columns: helpers, running sum, overhang, two plane evaluations, K, X and G.
+    /// Full-size advice columns: helpers, running sum, overhang, two plane evaluations, K, X, G, and P where public rows
+    /// are folded.
     #[must_use]
     pub fn num_full_columns(&self) -> usize {
-        self.num_helpers() + 7
+        self.num_helpers() + 7 + usize::from(self.folded.is_some())
     }
 
     /// Columns that name the row steps of the value evaluation, and of the accumulator evaluation where it has its own.

@@ -8,6 +8,7 @@ mod glue;
 mod identity;
 pub(crate) mod layout;
 mod lower;
+mod public;
 mod terms;
 
 pub use account::{FIELD_BITS, Risk};
@@ -15,6 +16,7 @@ pub use cost::{Cost, Optimize};
 pub(crate) use glue::{GStep, KStep, Program};
 pub(crate) use identity::{Evaluated, Identity, Source};
 pub(crate) use lower::{Kind, Lowered};
+pub use public::FOLD_FROM;
 
 use crate::graph::{Graph, Node, TensorId};
 use crate::ops::Op;
@@ -23,6 +25,7 @@ use crate::quant::Affine;
 use crate::tensor::DType;
 use layout::{Plane, Point};
 use lower::Home;
+use public::{folded, place, public_homes};
 use terms::Context;
 
 /// Rows at the end of every column that cannot be used: blinding, and the one that closes the running sum.
@@ -111,6 +114,8 @@ pub struct PlanOptions {
     pub limb_split: Option<u32>,
     /// What to minimize.
     pub optimize: Optimize,
+    /// Public rows from which on several share an instance value; by default [`FOLD_FROM`].
+    pub fold_from: Option<usize>,
 }
 
 /// What a row of the tape holds.
@@ -170,7 +175,7 @@ impl Plan {
         };
         let mut shortest = usize::MAX;
         for candidate in cost::candidates(graph, &lowered, &demand, options) {
-            let built = Self::build(graph, &lowered, candidate)?;
+            let built = Self::build(graph, &lowered, candidate, options.fold_from.unwrap_or(FOLD_FROM))?;
             let rows = built.cost.rows_needed();
             if rows + RESERVED_ROWS <= 1 << built.k {
                 return Ok(built);
@@ -184,7 +189,12 @@ impl Plan {
     }
 
     /// Lays everything out for one choice of k, lanes, limbs and weight lanes. The rows may not fit.
-    fn build(graph: &Graph, lowered: &Lowered, choice: cost::Candidate) -> Result<Self, PlanError> {
+    fn build(
+        graph: &Graph,
+        lowered: &Lowered,
+        choice: cost::Candidate,
+        fold_from: usize,
+    ) -> Result<Self, PlanError> {
         let lanes = choice.lanes;
         let mut planes: Vec<Vec<Plane>> = lowered.homes.iter().map(|h| cut(h, lanes)).collect();
         let public = public_homes(graph, lowered)?;
@@ -225,7 +235,12 @@ impl Plan {
             program.append(n, identity, choice.weight_lanes);
         }
         let tape = Tape::new(lowered, &planes, num_rows, Point { lanes, stride });
-        let params = circuit_params(lowered, &choice, &tape)?;
+        let folded = if public_rows >= fold_from {
+            folded(public_rows, lanes)
+        } else {
+            None
+        };
+        let params = circuit_params(lowered, &choice, &tape, folded)?;
         let rows = tape.rows;
         let mut plan = Self {
             k: choice.k,
@@ -281,46 +296,6 @@ fn cut(home: &Home, lanes: usize) -> Vec<Plane> {
     }
     let (h, w) = (home.geometry.height, home.geometry.width);
     home.geometry.planes(|c, i, j| home.index[(c * h + i) * w + j])
-}
-
-/// Homes of the graph's inputs and outputs, each once.
-fn public_homes(graph: &Graph, lowered: &Lowered) -> Result<Vec<usize>, PlanError> {
-    let mut public = Vec::new();
-    let ports = graph
-        .inputs
-        .iter()
-        .map(|p| p.tensor)
-        .chain(graph.outputs.iter().map(|p| p.tensor));
-    for id in ports {
-        let operand = lowered.of_tensor[id.0]
-            .as_ref()
-            .ok_or_else(|| PlanError::unknown_tensor(graph, id))?;
-        if !public.contains(&operand.home) {
-            public.push(operand.home);
-        }
-    }
-    Ok(public)
-}
-
-/// Gives rows to all planes, public homes first. Returns all rows and the public ones.
-fn place(planes: &mut [Vec<Plane>], public: &[usize], lanes: usize) -> (usize, usize) {
-    let mut next = 0;
-    let mut put = |home: &mut Vec<Plane>| {
-        for plane in home.iter_mut() {
-            plane.first_row = next;
-            next += plane.num_rows(lanes);
-        }
-        next
-    };
-    let mut public_rows = 0;
-    for &h in public {
-        public_rows = put(&mut planes[h]);
-    }
-    let mut rows = public_rows;
-    for h in (0..planes.len()).filter(|h| !public.contains(h)) {
-        rows = put(&mut planes[h]);
-    }
-    (rows, public_rows)
 }
 
 /// What each tape row holds, and the distinct row steps and lane patterns.
@@ -421,6 +396,7 @@ fn circuit_params(
     lowered: &Lowered,
     choice: &cost::Candidate,
     tape: &Tape,
+    folded: Option<u32>,
 ) -> Result<CircuitParams, PlanError> {
     let zero = lowered.homes.first().map_or(0, |h| h.zero);
     let same = lowered.homes.iter().all(|h| h.zero == zero);
@@ -440,6 +416,7 @@ fn circuit_params(
         shared_steps: tape.rows.iter().all(|r| r.value_step == r.accumulator_step)
             && tape.value_steps == tape.accumulator_steps,
         max_rows,
+        folded,
     };
     let limit = |e: crate::params::ParamsError| PlanError::TooLarge {
         what: e.name,

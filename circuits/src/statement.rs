@@ -1,7 +1,11 @@
 //! The public side of a circuit: which tensors are stated, and where their bytes stand in the instance column.
 
+mod block;
+
+pub use block::PublicBlock;
+
 use crate::graph::Graph;
-use crate::params::{CircuitParams, ParamsError};
+use crate::params::{CircuitParams, INSTANCE_BYTES, ParamsError};
 use crate::plan::{Plan, PlanError};
 use crate::tail::TailOp;
 use crate::tensor::{DType, Shape, Tensor};
@@ -9,7 +13,7 @@ use halo2_proofs::halo2curves::bn256::Fr;
 use serde::{Deserialize, Serialize};
 
 /// Version of the circuit: any change of a constraint or of the layout changes it.
-pub const CIRCUIT_VERSION: u32 = 1;
+pub const CIRCUIT_VERSION: u32 = 2;
 /// Most public tensors.
 pub const MAX_PORTS: usize = 64;
 /// Most public rows.
@@ -60,38 +64,6 @@ pub enum StatementError {
         /// Name of the port.
         name: String,
     },
-}
-
-/// Successive tape rows with the same number of values: value `(r, l)` of the block has the flat logical index
-/// `first + r * row_stride + l * stride` and lies in instance row `row + r`, byte `l`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PublicBlock {
-    /// First instance row.
-    pub row: u32,
-    /// Number of rows.
-    pub rows: u32,
-    /// Values in a row.
-    pub width: u32,
-    /// Flat logical index of the first value.
-    pub first: u32,
-    /// Distance of logical indices within a row.
-    pub stride: i32,
-    /// Distance of logical indices from row to row.
-    pub row_stride: i32,
-}
-
-impl PublicBlock {
-    /// `(row, lane, logical index)` of every value; an index may be out of bounds in a block from outside.
-    fn cells(&self) -> impl Iterator<Item = (usize, usize, i64)> + '_ {
-        (0..self.rows).flat_map(move |r| {
-            (0..self.width).map(move |l| {
-                let at = i64::from(self.first)
-                    + i64::from(r) * i64::from(self.row_stride)
-                    + i64::from(l) * i64::from(self.stride);
-                (self.row as usize + r as usize, l as usize, at)
-            })
-        })
-    }
 }
 
 /// One public tensor.
@@ -177,6 +149,7 @@ impl Descriptor {
         if rows > MAX_PUBLIC_ROWS || rows + crate::plan::RESERVED_ROWS > 1 << self.k {
             return Err(wrong("public rows"));
         }
+        self.validate_fold(rows).map_err(wrong)?;
         let ports = self.inputs.len() + self.outputs.len();
         if self.inputs.is_empty() || self.outputs.is_empty() || ports > MAX_PORTS {
             return Err(wrong("number of ports"));
@@ -185,6 +158,17 @@ impl Descriptor {
             self.validate_port(port, rows).map_err(wrong)?;
         }
         Ok(())
+    }
+
+    /// Every instance value states two rows at least, and no more bytes than it has.
+    fn validate_fold(&self, rows: usize) -> Result<(), &'static str> {
+        let Some(stated) = self.params.folded.map(|rows| rows as usize) else {
+            return Ok(());
+        };
+        let fits = stated > 0
+            && 2 * stated <= rows
+            && rows.div_ceil(stated) * self.params.num_lanes() <= INSTANCE_BYTES;
+        if fits { Ok(()) } else { Err("folded rows") }
     }
 
     fn validate_port(&self, port: &PublicPort, rows: usize) -> Result<(), &'static str> {
@@ -199,23 +183,22 @@ impl Descriptor {
         }
         crate::tail::validate(&port.shape, port.dtype, &port.tail).map_err(|_| "tail of a port")?;
         let len = port.shape.len();
+        let lanes = self.params.num_lanes();
         let mut seen = vec![false; len];
         for block in &port.blocks {
-            let values = u64::from(block.rows) * u64::from(block.width);
-            let last_row = block.row as usize + block.rows as usize;
-            let fits = block.width as usize <= self.params.num_lanes() && last_row <= rows;
-            if values == 0 || values > len as u64 || !fits {
+            let values = block.num_values().filter(|n| (1..=len).contains(n));
+            let fits = block.last_row(lanes).is_some_and(|last| last <= rows);
+            if values.is_none() || !fits {
                 return Err("block of a port");
             }
-            for (_, _, at) in block.cells() {
-                let cell = usize::try_from(at)
-                    .ok()
-                    .and_then(|at| seen.get_mut(at))
-                    .ok_or("index of a block")?;
+            block.visit(lanes, &mut |_, _, at| {
+                let cell = usize::try_from(at).ok().and_then(|at| seen.get_mut(at));
+                let cell = cell.ok_or("index of a block")?;
                 if std::mem::replace(cell, true) {
                     return Err("blocks that overlap");
                 }
-            }
+                Ok(())
+            })?;
         }
         if seen.iter().all(|s| *s) {
             Ok(())
@@ -224,13 +207,18 @@ impl Descriptor {
         }
     }
 
-    /// The instance column for a statement: exactly [`Descriptor::public_rows`] packed rows.
+    /// Number of instance values: one for each public row, or fewer where they are folded.
+    #[must_use]
+    pub fn instance_rows(&self) -> usize {
+        self.params.folded.unwrap_or(self.public_rows) as usize
+    }
+
+    /// The instance column for a statement: exactly [`Descriptor::instance_rows`] packed values.
     ///
     /// # Errors
     /// [`StatementError`] when the tensors are not those of the model or contradict each other.
     pub fn instance(&self, inputs: &[Tensor], outputs: &[Tensor]) -> Result<Vec<Fr>, StatementError> {
-        let lanes = self.params.num_lanes();
-        let mut bytes: Vec<Option<u8>> = vec![None; self.public_rows as usize * lanes];
+        let mut bytes = Packed::new(self);
         for (side, ports, tensors) in [
             ("input", &self.inputs, inputs),
             ("output", &self.outputs, outputs),
@@ -243,21 +231,64 @@ impl Descriptor {
                 });
             }
             for (port, tensor) in ports.iter().zip(tensors) {
-                port.fill(&mut bytes, lanes, tensor)?;
+                port.fill(&mut bytes, tensor)?;
             }
         }
-        let pack = |row: &[Option<u8>]| {
-            row.iter().rev().fold(Fr::zero(), |sum, b| {
-                sum * Fr::from(256) + Fr::from(u64::from(b.unwrap_or(0)))
-            })
+        Ok(bytes.values())
+    }
+}
+
+/// The bytes of an instance column: row r of the tape is part `r / stated` of instance value `r % stated`.
+struct Packed {
+    lanes: usize,
+    stated: usize,
+    rows: usize,
+    /// Bytes of one instance value.
+    width: usize,
+    bytes: Vec<Option<u8>>,
+}
+
+impl Packed {
+    fn new(descriptor: &Descriptor) -> Self {
+        let (lanes, rows) = (descriptor.params.num_lanes(), descriptor.public_rows as usize);
+        let stated = descriptor.instance_rows();
+        let width = lanes * rows.div_ceil(stated.max(1));
+        Self {
+            lanes,
+            stated,
+            rows,
+            width,
+            bytes: vec![None; stated * width],
+        }
+    }
+
+    fn cell(&mut self, row: usize, lane: usize) -> Option<&mut Option<u8>> {
+        if row >= self.rows || lane >= self.lanes {
+            return None;
+        }
+        let at = row % self.stated * self.width + row / self.stated * self.lanes + lane;
+        self.bytes.get_mut(at)
+    }
+
+    /// Bytes that no tensor fills are zero.
+    fn values(&self) -> Vec<Fr> {
+        let pack = |bytes: &[Option<u8>]| {
+            let mut limbs = [0; 4];
+            for (limb, bytes) in limbs.iter_mut().zip(bytes.chunks(8)) {
+                *limb = bytes
+                    .iter()
+                    .rev()
+                    .fold(0, |sum, byte| sum << 8 | u64::from(byte.unwrap_or(0)));
+            }
+            Fr::from_raw(limbs)
         };
-        Ok(bytes.chunks(lanes).map(pack).collect())
+        self.bytes.chunks(self.width.max(1)).map(pack).collect()
     }
 }
 
 impl PublicPort {
     /// Writes the tensor's bytes to their rows.
-    fn fill(&self, bytes: &mut [Option<u8>], lanes: usize, tensor: &Tensor) -> Result<(), StatementError> {
+    fn fill(&self, bytes: &mut Packed, tensor: &Tensor) -> Result<(), StatementError> {
         let mismatch = |actual: String| StatementError::Tensor {
             name: self.name.clone(),
             expected: format!(
@@ -272,16 +303,16 @@ impl PublicPort {
         if tensor.shape() != &self.shape || tensor.dtype() != self.dtype {
             return Err(mismatch(format!("{} {}", tensor.shape(), tensor.dtype())));
         }
-        for (row, lane, at) in self.blocks.iter().flat_map(PublicBlock::cells) {
+        let lanes = bytes.lanes;
+        let mut put = |row: usize, lane: usize, at: i64| {
             let value = usize::try_from(at).ok().and_then(|at| tensor.data().get(at));
             let value = *value.ok_or(StatementError::Descriptor {
                 what: "index of a block",
             })?;
-            let byte = u8::try_from(value - self.lo)
-                .ok()
-                .filter(|b| u32::from(*b) <= self.range);
+            let byte = value.checked_sub(self.lo).and_then(|v| u8::try_from(v).ok());
+            let byte = byte.filter(|b| u32::from(*b) <= self.range);
             let byte = byte.ok_or_else(|| mismatch(format!("{value} at flat index {at}")))?;
-            let cell = bytes.get_mut(row * lanes + lane);
+            let cell = bytes.cell(row, lane);
             let cell = cell.ok_or(StatementError::Descriptor {
                 what: "row of a block",
             })?;
@@ -291,8 +322,9 @@ impl PublicPort {
                 });
             }
             *cell = Some(byte);
-        }
-        Ok(())
+            Ok(())
+        };
+        self.blocks.iter().try_for_each(|block| block.visit(lanes, &mut put))
     }
 }
 
@@ -317,18 +349,8 @@ fn port(
         .as_ref()
         .ok_or_else(|| PlanError::unknown_tensor(graph, id))?;
     let home = &plan.lowered.homes[operand.home];
-    let mut blocks: Vec<PublicBlock> = Vec::new();
-    let lanes = plan.params.num_lanes();
-    for plane in &plan.planes[operand.home] {
-        let rows = plane
-            .index
-            .chunks(plane.width.max(1))
-            .flat_map(|image_row| image_row.chunks(lanes));
-        for (i, values) in rows.enumerate() {
-            let at: Vec<i64> = values.iter().map(|l| i64::from(operand.view(*l))).collect();
-            push_row(&mut blocks, &at, to_u32(plane.first_row + i)?)?;
-        }
-    }
+    let view = |l: &u32| i64::from(operand.view(*l));
+    let blocks = block::blocks(&plan.planes[operand.home], plan.params.num_lanes(), view)?;
     Ok(PublicPort {
         name: name.to_owned(),
         shape: info.shape.clone(),
@@ -341,58 +363,4 @@ fn port(
         range: home.range,
         blocks,
     })
-}
-
-/// Appends one tape row, joined to the last block where that is exact.
-fn push_row(blocks: &mut Vec<PublicBlock>, at: &[i64], row: u32) -> Result<(), PlanError> {
-    let mut rest = at;
-    let mut lane_rows = row;
-    while let [first, tail @ ..] = rest {
-        let stride = tail.first().map_or(0, |second| second - first);
-        let width = 1 + rest.windows(2).take_while(|w| w[1] - w[0] == stride).count();
-        if width < at.len() {
-            return Err(PlanError::TooLarge {
-                what: "distinct strides in one public row",
-                size: 2,
-                limit: 1,
-            });
-        }
-        let block = PublicBlock {
-            row: lane_rows,
-            rows: 1,
-            width: to_u32(width)?,
-            first: u32::try_from(*first).unwrap_or(u32::MAX),
-            stride: i32::try_from(stride).unwrap_or(i32::MAX),
-            row_stride: 0,
-        };
-        if !blocks.last_mut().is_some_and(|last| last.absorb(&block)) {
-            blocks.push(block);
-        }
-        rest = &rest[width..];
-        lane_rows += 1;
-    }
-    Ok(())
-}
-
-impl PublicBlock {
-    /// Takes one more row if it continues this block.
-    fn absorb(&mut self, next: &Self) -> bool {
-        let continues =
-            self.row + self.rows == next.row && self.width == next.width && self.stride == next.stride;
-        let jump = i64::from(next.first) - i64::from(self.first);
-        let row_stride = if self.rows == 1 {
-            jump
-        } else {
-            i64::from(self.row_stride)
-        };
-        let Ok(stride) = i32::try_from(row_stride) else {
-            return false;
-        };
-        if !continues || jump != i64::from(self.rows) * row_stride {
-            return false;
-        }
-        self.rows += 1;
-        self.row_stride = stride;
-        true
-    }
 }

@@ -282,7 +282,8 @@ impl Checker {
             (c.x, &a.three.x),
             (c.g, &a.three.g),
         ];
-        for (column, values) in rest {
+        let fold = c.fold.map(|column| (column, &a.three.fold));
+        for (column, values) in rest.into_iter().chain(fold) {
             advice[column.index()] = values;
         }
         Flat {

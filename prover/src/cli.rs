@@ -44,17 +44,34 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let result = match Program::parse().command {
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    let program = match Program::try_parse() {
+        Ok(program) => program,
+        Err(error) => {
+            if json && error.use_stderr() {
+                println!("{}", json::error(&error.render().to_string()));
+            }
+            error.exit()
+        }
+    };
+    let result = match program.command {
         Command::Demo(args) => demo::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Run(args) => run::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Setup(args) => setup::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Prove(args) => prove::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Verify(args) => verify::run(&args),
+        Command::Verify(args) => return verify::run(&args),
         Command::Srs(command) => srs::run(&command).map(|()| ExitCode::SUCCESS),
     };
-    result.unwrap_or_else(|error| {
-        eprintln!("error: {}", error.with_causes());
-        error.code()
-    })
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            let message = error.with_causes();
+            eprintln!("error: {message}");
+            if json {
+                println!("{}", json::error(&message));
+            }
+            ExitCode::FAILURE
+        }
+    }
 }

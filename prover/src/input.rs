@@ -160,7 +160,7 @@ pub enum InputError {
     },
     /// No array has the name of a graph's port.
     #[error(
-        "{path} has no array for {port:?}: it has {}; name the arrays as the graph does: {}",
+        "{path} has no array for {port:?}: it has {}; none of these fits by name or shape; name the arrays as the graph does: {}",
         list(found),
         list(wanted)
     )]
@@ -169,7 +169,7 @@ pub enum InputError {
         path: PathBuf,
         /// The port of the graph.
         port: String,
-        /// Names of the arrays in the file.
+        /// Names and shapes of the arrays in the file.
         found: Vec<String>,
         /// Names of the graph's ports.
         wanted: Vec<String>,

@@ -40,7 +40,7 @@ pub const MAX_KEY_BYTES: usize = 4 << 20;
 pub(crate) const MAX_TERMS: usize = 8000;
 
 const MAGIC: &[u8; 8] = b"INFPKEY\n";
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 const MAX_DESCRIPTOR_BYTES: usize = 3 << 20;
 const MAX_SRS_BYTES: usize = 256;
 const MAX_NAME_BYTES: usize = 1024;

@@ -15,6 +15,8 @@ use inferproof_circuits::{
 const PERSONAL: &[u8; 16] = b"inferproof-stmt\0";
 /// Version of what is hashed.
 const STATEMENT_VERSION: u32 = 1;
+/// Values that are given to the hash in one piece.
+const HASHED_AT_ONCE: usize = 256;
 /// Name of the side of a statement, for messages.
 pub(crate) const INPUTS: &str = "input";
 /// As [`INPUTS`].
@@ -83,8 +85,12 @@ fn absorb_tensor(hash: &mut State, port: &PublicPort, tensor: &Tensor) {
     hash.update(&port.scale.to_bits().to_le_bytes());
     hash.update(&port.zero_point.to_le_bytes());
     hash.update(&len_bytes(tensor.data().len()));
-    for value in tensor.data() {
-        hash.update(&value.to_le_bytes());
+    let mut bytes = [0; 4 * HASHED_AT_ONCE];
+    for values in tensor.data().chunks(HASHED_AT_ONCE) {
+        for (bytes, value) in bytes.chunks_exact_mut(4).zip(values) {
+            bytes.copy_from_slice(&value.to_le_bytes());
+        }
+        hash.update(&bytes[..4 * values.len()]);
     }
 }
 
@@ -142,7 +148,7 @@ pub(crate) fn instance_column(
 ) -> Result<Vec<Fr>, StatementMismatch> {
     let column = key.descriptor().instance(inputs, outputs);
     let column = column.map_err(|source| StatementMismatch::Instance { source })?;
-    let rows = usize::try_from(key.descriptor().public_rows).unwrap_or(usize::MAX);
+    let rows = key.descriptor().instance_rows();
     if column.len() != rows {
         return Err(StatementMismatch::Rows {
             rows,

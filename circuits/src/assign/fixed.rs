@@ -2,6 +2,7 @@
 
 use super::field;
 use crate::chips::glue::{g_step, k_step};
+use crate::chips::tape::public;
 use crate::graph::Graph;
 use crate::params::STEPS_PER_COLUMN;
 use crate::plan::{Evaluated, GStep, KStep, Kind, Plan, Source};
@@ -62,6 +63,15 @@ fn g_op(step: GStep) -> u64 {
     }
 }
 
+/// Opcode of a public row.
+fn public_op(plan: &Plan, row: usize) -> u64 {
+    match plan.params.folded.map(|rows| rows as usize) {
+        Some(stated) if row < stated => public::STATE,
+        Some(stated) if row + stated < plan.public_rows => public::CARRY,
+        _ => public::LAST,
+    }
+}
+
 /// Last tape row of a plane: where its evaluation is complete.
 pub(crate) fn last_row(plan: &Plan, source: Source) -> usize {
     plan.planes[source.home][source.plane].last_row(plan.params.num_lanes())
@@ -97,7 +107,9 @@ pub(crate) fn fixed_tables(graph: &Graph, plan: &Plan) -> FixedTables {
     t.active[..rows].fill(Fr::ONE);
     t.boundary[0] = Fr::ONE;
     t.boundary[rows] = Fr::ONE;
-    t.public[..plan.public_rows].fill(Fr::ONE);
+    for (r, opcode) in t.public[..plan.public_rows].iter_mut().enumerate() {
+        *opcode = Fr::from(public_op(plan, r));
+    }
     fill_table(&mut t, plan);
     fill_tape(&mut t, graph, plan);
     fill_glue(&mut t, plan);

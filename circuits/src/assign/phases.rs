@@ -5,6 +5,7 @@ use super::fixed::{FixedTables, last_row};
 use super::witness::{Cells, Witness};
 use super::{Drawn, field};
 use crate::chips::logup::invert_all;
+use crate::chips::tape::lane_shift;
 use crate::params::{CircuitParams, EXPRESSIONS_IN_SUM, EXPRESSIONS_PER_HELPER};
 use crate::plan::layout::Point;
 use crate::plan::{Evaluated, GStep, Identity, KStep, Plan, Source};
@@ -32,6 +33,8 @@ pub(crate) struct PhaseThree {
     pub k: Vec<Fr>,
     pub x: Vec<Fr>,
     pub g: Vec<Fr>,
+    /// Empty where public rows are not folded.
+    pub fold: Vec<Fr>,
 }
 
 /// Low limbs first, `bits` each.
@@ -328,10 +331,32 @@ pub(crate) fn phase_three(
     let mut three = PhaseThree {
         value,
         accumulator,
+        fold: fold(plan, one),
         ..PhaseThree::default()
     };
     glue(plan, fixed, two, alpha, v, &mut three);
     three
+}
+
+/// P: the packed public rows but the first that are stated, each with those that lie whole strides after it.
+fn fold(plan: &Plan, one: &[Vec<Fr>]) -> Vec<Fr> {
+    let Some(stated) = plan.params.folded.map(|rows| rows as usize) else {
+        return Vec::new();
+    };
+    let width = plan.params.cells_per_lane();
+    let shift = lane_shift(&plan.params);
+    let mut column = vec![Fr::ZERO; plan.active_rows() + 1];
+    for r in (stated..plan.public_rows).rev() {
+        let lanes = (0..plan.rows[r].valid).rev();
+        let row = lanes.fold(Fr::ZERO, |sum, l| sum * Fr::from(256) + one[l * width][r]);
+        let next = if r + stated < plan.public_rows {
+            column[r + stated]
+        } else {
+            Fr::ZERO
+        };
+        column[r] = row + shift * next;
+    }
+    column
 }
 
 /// `m acc` of a lane, or the combined differences of a max row.

@@ -93,6 +93,8 @@ pub(crate) struct Columns {
     pub k: Column<Advice>,
     pub x: Column<Advice>,
     pub g: Column<Advice>,
+    /// P: packed public rows, where they are folded.
+    pub fold: Option<Column<Advice>>,
     pub instance: Column<Instance>,
     pub active: Column<Fixed>,
     pub boundary: Column<Fixed>,
@@ -134,6 +136,7 @@ impl Columns {
         let sum = meta.advice_column_in(SecondPhase);
         let v = meta.challenge_usable_after(SecondPhase);
         let [value, accumulator, k, x, g] = std::array::from_fn(|_| meta.advice_column_in(SecondPhase));
+        let fold = params.folded.map(|_| meta.advice_column_in(SecondPhase));
         for column in [value, accumulator, x] {
             meta.enable_equality(column);
         }
@@ -152,6 +155,7 @@ impl Columns {
             k,
             x,
             g,
+            fold,
             active: fixed(1)[0],
             boundary: fixed(1)[0],
             public: fixed(1)[0],

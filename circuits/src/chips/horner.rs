@@ -22,16 +22,22 @@ use crate::params::{CircuitParams, STEPS_PER_COLUMN};
 use halo2_proofs::halo2curves::bn256::Fr;
 use halo2_proofs::plonk::{Column, ConstraintSystem, Expression, Fixed};
 
-/// `sum_s [row has step s] v^exponents[s]`.
+/// `sum_s [row has step s] v^exponents[s]`, as a Horner sum: a power is written out factor by factor in the key's
+/// constraints, so the steps share theirs.
 fn row_step(columns: &Columns, exponents: &[u32], names: &[Column<Fixed>]) -> Expression<Fr> {
     let v = columns.challenges.v.expr();
-    let mut sum = constant(0);
+    let mut steps: Vec<(u32, Expression<Fr>)> = Vec::new();
     for (exponents, column) in exponents.chunks(STEPS_PER_COLUMN).zip(names) {
         for (i, e) in (1u64..).zip(exponents) {
-            sum = sum + select(&column.cur(), i, exponents.len() as u64) * power(&v, *e as usize);
+            steps.push((*e, select(&column.cur(), i, exponents.len() as u64)));
         }
     }
-    sum
+    steps.sort_by_key(|step| std::cmp::Reverse(step.0));
+    let below = steps.iter().skip(1).map(|step| step.0).chain([0]).collect::<Vec<_>>();
+    let above = steps.into_iter().zip(below);
+    above.fold(constant(0), |sum, ((e, selected), below)| {
+        (sum + selected) * power(&v, (e - below) as usize)
+    })
 }
 
 /// The two evaluations.

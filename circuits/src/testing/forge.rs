@@ -204,12 +204,20 @@ impl Checker {
                 .rev()
                 .fold(Fr::ZERO, |sum, l| sum * Fr::from(256) + one[l * width][r])
         };
-        plan.rows
+        let rows: Vec<Fr> = plan
+            .rows
             .iter()
             .enumerate()
             .take(plan.public_rows)
             .map(pack)
-            .collect()
+            .collect();
+        let stated = plan.params.folded.map_or(rows.len(), |rows| rows as usize);
+        let shift = Fr::from(256).pow_vartime([u64::from(plan.params.lanes)]);
+        let fold = |r: usize| {
+            let chain = rows[r..].iter().step_by(stated).rev();
+            chain.fold(Fr::ZERO, |sum, row| sum * shift + row)
+        };
+        (0..stated).map(fold).collect()
     }
 
     /// The assignment of an input, with the statement that its public rows make.

@@ -4,6 +4,7 @@ use super::fold::Cell;
 use super::{Checker, Failure, Flat};
 use crate::assign::to_integer;
 use crate::chips::glue::{g_step, k_step};
+use crate::chips::tape::public;
 use crate::params::{CircuitParams, Clamp};
 use ff::Field;
 use halo2_proofs::halo2curves::bn256::Fr;
@@ -108,7 +109,13 @@ impl Checker {
             (false, false) => "requantized",
         });
         if row < plan.public_rows {
-            kinds.push(if is_input { "public input" } else { "public output" });
+            kinds.push(match (plan.params.folded, to_integer(&fixed.public[row])) {
+                (None, _) if is_input => "public input",
+                (None, _) => "public output",
+                (_, Some(public::STATE)) => "public state",
+                (_, Some(public::CARRY)) => "public carry",
+                _ => "public last",
+            });
         }
         kinds.push(if tape.value_step == 0 { "value start" } else { "value step" });
         kinds.push(if tape.accumulator_step == 0 {

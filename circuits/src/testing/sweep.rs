@@ -22,10 +22,11 @@ pub struct Sweep {
 }
 
 /// Reasons why a cell is free.
-const REASONS: [&str; 3] = [
+const REASONS: [&str; 4] = [
     "overhang: the row's opcode reads no Z",
     "X: the row has no product",
     "the row after the last active one",
+    "P: no other row than public ones, and of these not those that are stated",
 ];
 
 impl Checker {
@@ -38,6 +39,13 @@ impl Checker {
         }
         if column == c.x.index() && fixed.coef[row] == Fr::ZERO {
             return Some(1);
+        }
+        let folded = self.plan().params.folded.map(|rows| rows as usize);
+        if let (Some(fold), Some(stated)) = (c.fold, folded)
+            && column == fold.index()
+            && !(stated..self.plan().public_rows).contains(&row)
+        {
+            return Some(3);
         }
         let last = row == self.plan().active_rows();
         (last && column != c.sum.index()).then_some(2)

@@ -6,7 +6,7 @@ use inferproof_prover::{
 };
 use inferproof_verifier::{KeyError, ModelIdError, ProofFileError, VerifyError};
 use std::error::Error;
-use std::process::ExitCode;
+use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
@@ -50,6 +50,21 @@ pub enum CliError {
          --model-id {model}, else pass --model-id or --vk of yours"
     )]
     NoTrust { model: String },
+    #[error("the proof is about model {model}, which is none of the {trusted} trusted ones")]
+    Untrusted { model: String, trusted: usize },
+    #[error("{path}, line {line}: {source}")]
+    TrustedId {
+        path: PathBuf,
+        line: usize,
+        source: ModelIdError,
+    },
+    #[error("cannot read the folder {path}: {source}")]
+    Folder {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("the check gave no answer; please report this")]
+    NoAnswer,
 }
 
 impl CliError {
@@ -58,10 +73,18 @@ impl CliError {
         Self::Claim { side, name }
     }
 
-    pub fn code(&self) -> ExitCode {
+    /// Exit code of `verify`: 1 when the proof does not hold, or not for what the caller asks about; 2 when nothing can
+    /// be said about it.
+    pub fn verdict(&self) -> u8 {
         match self {
-            Self::NoTrust { .. } => ExitCode::from(2),
-            _ => ExitCode::FAILURE,
+            Self::Claim { .. } | Self::Untrusted { .. } => 1,
+            Self::Verify(
+                VerifyError::WrongModel { .. }
+                | VerifyError::WrongBackend { .. }
+                | VerifyError::Statement { .. }
+                | VerifyError::Rejected,
+            ) => 1,
+            _ => 2,
         }
     }
 

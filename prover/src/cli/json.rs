@@ -21,6 +21,11 @@ pub fn tensor(tensor: &Tensor) -> Json {
     json!({"shape": tensor.shape().dims(), "dtype": tensor.dtype().to_string(), "data": tensor.data()})
 }
 
+/// What stands for the answer where there is none.
+pub fn error(message: &str) -> Json {
+    json!({"error": message.trim()})
+}
+
 /// `{name: ...}` in the order of `names`.
 pub fn named<'a>(names: impl Iterator<Item = &'a str>, values: impl Iterator<Item = Json>) -> Json {
     Json::Object(names.map(str::to_owned).zip(values).collect())

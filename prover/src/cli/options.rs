@@ -10,7 +10,7 @@ use inferproof_prover::files::{self, Cache};
 use inferproof_prover::input::{ArrayData, InputFile, NamedArray, read_arrays, resolve_inputs};
 use inferproof_prover::keys::{Model, ModelKeys, Store, setup};
 use inferproof_prover::srs::Srs;
-use inferproof_verifier::Backend;
+use inferproof_verifier::{Backend, Nonce};
 use std::path::{Path, PathBuf};
 
 /// Longest model that is read; the importer's own bound.
@@ -127,6 +127,29 @@ pub fn make_keys(
     Ok(setup(model, backend, srs, store)?)
 }
 
+/// A nonce from 64 hexadecimal digits.
+pub fn parse_nonce(text: &str) -> Result<Nonce, String> {
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect();
+    let mut nonce = Nonce::default();
+    match digits.filter(|digits| digits.len() == 2 * nonce.len()) {
+        None => Err(format!("a nonce has {} hexadecimal digits", 2 * nonce.len())),
+        Some(digits) => {
+            for (byte, pair) in nonce.iter_mut().zip(digits.chunks_exact(2)) {
+                *byte = pair[0] << 4 | pair[1];
+            }
+            Ok(nonce)
+        }
+    }
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Reads and plans a model.
 pub fn load_model(path: &Path, options: &PlanOptions) -> Result<Model, CliError> {
     let _progress = Progress::start("reading the model");
@@ -143,15 +166,18 @@ pub fn load_inputs(path: &Path, graph: &Graph, sample: Option<usize>) -> Result<
     Ok(resolve_inputs(&file, graph)?)
 }
 
-/// Row `sample` of the first axis of every array that the graph may want.
+/// Row `sample` of the first axis of every array that the graph may want: those with the names of its inputs, or where
+/// there is none all that have such a row.
 pub fn take_sample(mut file: InputFile, graph: &Graph, sample: usize) -> Result<InputFile, CliError> {
     let wanted = |array: &NamedArray| {
         let name = array.name.as_deref();
         name.is_none_or(|name| graph.inputs.iter().any(|port| port.name == name))
     };
-    if file.arrays.len() > 1 {
+    let named = file.arrays.iter().any(wanted);
+    if named && file.arrays.len() > 1 {
         file.arrays.retain(wanted);
     }
+    let several = file.arrays.len() > 1;
     for array in &mut file.arrays {
         let missing = || CliError::Sample {
             sample,
@@ -160,6 +186,9 @@ pub fn take_sample(mut file: InputFile, graph: &Graph, sample: usize) -> Result<
         };
         let count = array.shape.first().copied().unwrap_or(0);
         if sample >= count {
+            if several && !named {
+                continue;
+            }
             return Err(missing());
         }
         let len = array.data.len() / count;

@@ -3,6 +3,7 @@
 use super::progress::{Progress, cpu_ms};
 use super::{error::CliError, json, options};
 use inferproof_prover::{files, prove};
+use inferproof_verifier::Nonce;
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;
 
@@ -19,6 +20,9 @@ pub struct Args {
     /// Where the proof goes.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// Binds the proof to a request: 64 hexadecimal digits, drawn at random by whoever asks for it.
+    #[arg(long, value_name = "HEX", value_parser = options::parse_nonce)]
+    nonce: Option<Nonce>,
     #[command(flatten)]
     keys: options::KeyArgs,
     #[command(flatten)]
@@ -36,7 +40,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let before = cpu_ms();
     let proved = {
         let _progress = Progress::start("proving");
-        prove::prove(&keys, &inputs, None)?
+        prove::prove(&keys, &inputs, args.nonce)?
     };
     let cpu = cpu_ms().zip(before).map(|(after, before)| after - before);
     let bytes = proved.file.to_bytes()?;
@@ -54,6 +58,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
             "prove_cpu_ms": cpu,
             "verify_ms": proved.verify_ms,
             "valid": true,
+            "nonce": args.nonce.map(|nonce| options::hex(&nonce)),
             "insecure_srs": keys.verifying().is_insecure(),
         });
         if let Json::Object(mut more) = more {

@@ -1,37 +1,40 @@
 //! `inferproof verify`
+//!
+//! Exit code of a proof: 0 when it is valid; 1 when it is a proof that does not hold, or holds for something else than the
+//! caller asks about; 2 when nothing can be said, because a file cannot be read, is malformed or of another version, nothing
+//! is trusted, or the arguments are wrong. Of many proofs the worst counts: 1 before 2 before 0.
 
-use super::{error::CliError, json};
-use inferproof_circuits::graph::{Graph, InputPort, OutputPort, TensorId, TensorInfo};
-use inferproof_circuits::statement::{Descriptor, PublicPort};
-use inferproof_circuits::tail::Value;
+mod claims;
+mod trust;
+
+use super::{error::CliError, json, options};
+use inferproof_circuits::statement::PublicPort;
 use inferproof_prover::files;
-use inferproof_prover::input::{ArrayData, Claim, NamedArray, read_arrays, resolve_inputs, resolve_outputs};
+use inferproof_prover::input::{InputFile, read_arrays};
 use inferproof_verifier::{
-    MAX_KEY_BYTES, MAX_PROOF_FILE_BYTES, ModelId, ProofFile, Trusted, Verified, VerifyError, VerifyOptions,
-    VerifyingKey, verify,
+    MAX_PROOF_FILE_BYTES, Nonce, ProofFile, Trusted, Verified, VerifyError, VerifyOptions, verify, verify_batch,
 };
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Proof files.
+    /// Proof files, of any mix of models; several are checked together.
     #[arg(required = true)]
     proofs: Vec<PathBuf>,
-    /// The model that the proofs must be about, as `inferproof setup` prints it.
-    #[arg(long, value_name = "ID", conflicts_with = "vk")]
-    model_id: Option<String>,
-    /// The verifying key that is trusted.
-    #[arg(long, value_name = "FILE")]
-    vk: Option<PathBuf>,
+    #[command(flatten)]
+    trust: trust::TrustArgs,
     /// The inputs that the proofs must be about.
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
     /// The outputs that the proofs must be about.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// The nonce that the proofs must be bound to: 64 hexadecimal digits.
+    #[arg(long, value_name = "HEX", value_parser = options::parse_nonce)]
+    nonce: Option<Nonce>,
     /// Accepts proofs on a setup whose maker can forge. For tests.
     #[arg(long)]
     allow_insecure_srs: bool,
@@ -40,134 +43,155 @@ pub struct Args {
     json: bool,
 }
 
-/// What is known of one proof.
-enum Answer {
-    Valid,
-    Invalid,
-    Undecided,
+/// A proof file as it was read.
+struct Item {
+    file: ProofFile,
+    file_bytes: usize,
 }
 
-pub fn run(args: &Args) -> Result<ExitCode, CliError> {
-    let key = match &args.vk {
-        Some(path) => match read_key(path) {
-            Ok(key) => Some(key),
-            Err(error) => return Ok(undecided(&error)),
-        },
-        None => None,
-    };
-    let id = match args.model_id.as_deref().map(str::parse::<ModelId>).transpose() {
-        Ok(id) => id,
-        Err(error) => return Ok(undecided(&error.into())),
-    };
-    let mut code = 0;
-    for path in &args.proofs {
-        let answer = match check(args, key.as_ref(), id, path) {
-            Ok(()) => Answer::Valid,
-            Err(error) => {
-                eprintln!("error: {}: {}", path.display(), error.with_causes());
-                judge(&error)
-            }
+/// A verified statement, and the milliseconds that it took.
+type Answer = Result<(Verified, f64), CliError>;
+
+/// What the statements must be about, beside the model.
+struct Claims {
+    inputs: Option<InputFile>,
+    outputs: Option<InputFile>,
+}
+
+pub fn run(args: &Args) -> ExitCode {
+    let arrays = |path: &Option<PathBuf>| path.as_deref().map(read_arrays).transpose();
+    let asked = || -> Result<_, CliError> {
+        let claims = Claims {
+            inputs: arrays(&args.input)?,
+            outputs: arrays(&args.output)?,
         };
-        code = match (code, answer) {
-            (1, _) | (_, Answer::Invalid) => 1,
-            (2, _) | (_, Answer::Undecided) => 2,
-            (code, Answer::Valid) => code,
-        };
-    }
-    Ok(ExitCode::from(code))
-}
-
-fn undecided(error: &CliError) -> ExitCode {
-    eprintln!("error: {}", error.with_causes());
-    ExitCode::from(2)
-}
-
-/// A proof that is not about what the caller asked for, malformed or rejected is invalid; a question that cannot be
-/// answered is undecided.
-fn judge(error: &CliError) -> Answer {
-    match error {
-        CliError::Verify(VerifyError::InsecureSrs | VerifyError::MaxDegreeSet) => Answer::Undecided,
-        CliError::Verify(_) | CliError::ProofFile(_) | CliError::Claim { .. } => Answer::Invalid,
-        _ => Answer::Undecided,
-    }
-}
-
-fn read_key(path: &Path) -> Result<VerifyingKey, CliError> {
-    let bytes = files::read_limited(path, MAX_KEY_BYTES as u64)?;
-    Ok(VerifyingKey::from_bytes(&bytes)?)
-}
-
-fn check(args: &Args, key: Option<&VerifyingKey>, id: Option<ModelId>, path: &Path) -> Result<(), CliError> {
-    let bytes = files::read_limited(path, MAX_PROOF_FILE_BYTES as u64)?;
-    let file = ProofFile::from_bytes(&bytes)?;
-    let trusted = match (key, id) {
-        (Some(key), _) => Trusted::Key(key),
-        (None, Some(id)) => Trusted::ModelId(id),
-        (None, None) => {
-            return Err(CliError::NoTrust {
-                model: file.model.to_string(),
-            });
+        Ok((args.trust.read()?, claims))
+    };
+    let (trust, claims) = match asked() {
+        Ok(asked) => asked,
+        Err(error) => {
+            args.proofs
+                .iter()
+                .for_each(|path| refuse(args, path, None, &error));
+            return ExitCode::from(2);
         }
     };
+    let items: Vec<Result<Item, CliError>> = args.proofs.iter().map(|path| read(path)).collect();
+    let answers = check_all(args, &trust, &items);
+    let mut code = 0;
+    for ((path, item), answer) in args.proofs.iter().zip(items).zip(answers) {
+        let model = item.as_ref().ok().map(|item| item.file.model.to_string());
+        let result = item.and_then(|item| report(args, path, &item, answer, &claims));
+        let worse = match result {
+            Ok(()) => 0,
+            Err(error) => {
+                refuse(args, path, model, &error);
+                error.verdict()
+            }
+        };
+        code = match (code, worse) {
+            (1, _) | (_, 1) => 1,
+            (a, b) => a.max(b),
+        };
+    }
+    ExitCode::from(code)
+}
+
+fn read(path: &Path) -> Result<Item, CliError> {
+    let bytes = files::read_limited(path, MAX_PROOF_FILE_BYTES as u64)?;
+    Ok(Item {
+        file: ProofFile::from_bytes(&bytes)?,
+        file_bytes: bytes.len(),
+    })
+}
+
+/// Checks what could be read; none for a file that could not. Several proofs share their pairing.
+fn check_all(args: &Args, trust: &trust::Trust, items: &[Result<Item, CliError>]) -> Vec<Option<Answer>> {
     let options = VerifyOptions {
         allow_insecure_srs: args.allow_insecure_srs,
+        nonce: args.nonce,
         ..VerifyOptions::default()
     };
+    let trusted: Vec<Option<Result<Trusted<'_>, CliError>>> = items
+        .iter()
+        .map(|item| item.as_ref().ok().map(|item| trust.of(&item.file)))
+        .collect();
+    let batch: Vec<(Trusted<'_>, &ProofFile)> = items
+        .iter()
+        .zip(&trusted)
+        .filter_map(|(item, trusted)| match (item, trusted) {
+            (Ok(item), Some(Ok(trusted))) => Some((*trusted, &item.file)),
+            _ => None,
+        })
+        .collect();
     let started = Instant::now();
-    let result = verify(trusted, &file, &options);
-    let verify_ms = started.elapsed().as_secs_f64() * 1e3;
-    if let Err(error) = &result
-        && args.json
-    {
-        let decided = !matches!(error, VerifyError::InsecureSrs | VerifyError::MaxDegreeSet);
-        let valid = if decided { Json::Bool(false) } else { Json::Null };
+    let results: Vec<Result<Verified, VerifyError>> = match batch.as_slice() {
+        [(trusted, file)] => vec![verify(*trusted, file, &options)],
+        batch => verify_batch(batch, &options),
+    };
+    let count = u32::try_from(results.len().max(1)).unwrap_or(u32::MAX);
+    let verify_ms = started.elapsed().as_secs_f64() * 1e3 / f64::from(count);
+    let mut results = results.into_iter();
+    let answer = |trusted: Option<Result<Trusted<'_>, CliError>>| match trusted? {
+        Err(error) => Some(Err(error)),
+        Ok(_) => {
+            let result = results.next()?;
+            Some(result.map(|verified| (verified, verify_ms)).map_err(CliError::from))
+        }
+    };
+    trusted.into_iter().map(answer).collect()
+}
+
+/// Says why a proof is not accepted: on stderr, and as an object where one is asked for.
+fn refuse(args: &Args, path: &Path, model: Option<String>, error: &CliError) {
+    let reason = error.with_causes();
+    eprintln!("error: {}: {reason}", path.display());
+    if args.json {
+        let valid = if error.verdict() == 1 {
+            Json::Bool(false)
+        } else {
+            Json::Null
+        };
         println!(
             "{}",
-            json!({"model_id": file.model.to_string(), "valid": valid, "reason": error.to_string()})
+            json!({
+                "file": path.display().to_string(),
+                "model_id": model,
+                "valid": valid,
+                "reason": reason,
+            })
         );
     }
-    let verified = result?;
-    let claim = check_claims(args, &file, &verified);
-    if let (Err(error), true) = (&claim, args.json) {
-        println!(
-            "{}",
-            json!({"model_id": file.model.to_string(), "valid": false, "reason": error.to_string()})
-        );
-    }
-    claim?;
-    report(args, path, (&file, bytes.len()), &verified, verify_ms)
 }
 
 fn report(
     args: &Args,
     path: &Path,
-    (file, file_bytes): (&ProofFile, usize),
-    verified: &Verified,
-    verify_ms: f64,
+    item: &Item,
+    answer: Option<Answer>,
+    claims: &Claims,
 ) -> Result<(), CliError> {
+    let (verified, verify_ms) = answer.ok_or(CliError::NoAnswer)??;
+    claims::check(claims.inputs.as_ref(), claims.outputs.as_ref(), &verified)?;
+    let outputs = verified.final_outputs()?;
     if verified.insecure_srs {
         eprintln!("INSECURE: the proof's setup was made on one machine; whoever made it can forge proofs.");
     }
-    let outputs = verified.final_outputs()?;
     if args.json {
         let names =
             |ports: &'_ [(PublicPort, _)]| ports.iter().map(|(p, _)| p.name.clone()).collect::<Vec<_>>();
         let (ins, outs) = (names(&verified.inputs), names(&verified.outputs));
         let inputs = verified.inputs.iter().map(|(_, t)| json::tensor(t));
-        println!(
-            "{}",
-            json!({
-                "model_id": verified.model.to_string(),
-                "valid": true,
-                "verify_ms": verify_ms,
-                "proof_bytes": file.proof.len(),
-                "file_bytes": file_bytes,
-                "vk_bytes": file.key.len(),
-                "insecure_srs": verified.insecure_srs,
-                "inputs": json::named(ins.iter().map(String::as_str), inputs),
-                "outputs": json::named(outs.iter().map(String::as_str), outputs.iter().map(json::value)),
-            })
+        let mut object = figures(path, item, &verified, verify_ms);
+        object.insert(
+            "inputs".to_owned(),
+            json::named(ins.iter().map(String::as_str), inputs),
         );
+        object.insert(
+            "outputs".to_owned(),
+            json::named(outs.iter().map(String::as_str), outputs.iter().map(json::value)),
+        );
+        println!("{}", Json::Object(object));
         return Ok(());
     }
     println!(
@@ -181,80 +205,20 @@ fn report(
     Ok(())
 }
 
-/// Compares the statement with what the caller says it must be.
-fn check_claims(args: &Args, file: &ProofFile, verified: &Verified) -> Result<(), CliError> {
-    let key;
-    let descriptor = {
-        key = VerifyingKey::from_bytes(&file.key)?;
-        key.descriptor()
-    };
-    let graph = edges(descriptor);
-    if let Some(path) = &args.input {
-        let inputs = resolve_inputs(&read_arrays(path)?, &graph)?;
-        for ((port, tensor), expected) in verified.inputs.iter().zip(&inputs) {
-            if tensor != expected {
-                return Err(CliError::claim("input", &port.name));
-            }
-        }
-    }
-    let Some(path) = &args.output else { return Ok(()) };
-    let arrays = read_arrays(path)?;
-    let claims = resolve_outputs(&arrays, &graph)?;
-    let finals = verified.final_outputs()?;
-    for (((port, tensor), claim), value) in verified.outputs.iter().zip(&claims).zip(&finals) {
-        let holds = match claim {
-            Claim::Quantized(expected) => tensor == expected,
-            Claim::AfterTail(array) => is_value(array, value),
-        };
-        if !holds {
-            return Err(CliError::claim("output", &port.name));
-        }
-    }
-    Ok(())
-}
-
-/// Whether the array has the value's shape and numbers, compared in the value's own type.
-fn is_value(array: &NamedArray, value: &Value) -> bool {
-    if array.shape != value.shape().dims() {
-        return false;
-    }
-    match (value, &array.data) {
-        (Value::Float { data, .. }, _) => array.data.to_f32() == *data,
-        (Value::Index { data, .. }, ArrayData::I64(found)) => found == data,
-        (Value::Quantized(tensor), ArrayData::I64(found)) => found
-            .iter()
-            .copied()
-            .eq(tensor.data().iter().map(|v| i64::from(*v))),
-        _ => false,
-    }
-}
-
-/// The public edges of a network, as a graph without operators.
-fn edges(descriptor: &Descriptor) -> Graph {
-    let info = |port: &PublicPort| TensorInfo {
-        name: port.name.clone(),
-        shape: port.shape.clone(),
-        dtype: port.dtype,
-        scale: port.scale,
-        zero_point: port.zero_point,
-    };
-    let (ins, outs) = (&descriptor.inputs, &descriptor.outputs);
-    Graph {
-        tensors: ins.iter().chain(outs).map(info).collect(),
-        nodes: Vec::new(),
-        inputs: (ins.iter().enumerate())
-            .map(|(i, port)| InputPort {
-                name: port.name.clone(),
-                tensor: TensorId(i),
-                float: port.float,
-            })
-            .collect(),
-        outputs: (outs.iter().enumerate())
-            .map(|(i, port)| OutputPort {
-                name: port.name.clone(),
-                tensor: TensorId(ins.len() + i),
-                tail: port.tail.clone(),
-            })
-            .collect(),
+fn figures(path: &Path, item: &Item, verified: &Verified, verify_ms: f64) -> Map<String, Json> {
+    let figures = json!({
+        "file": path.display().to_string(),
+        "model_id": verified.model.to_string(),
+        "valid": true,
+        "verify_ms": verify_ms,
+        "proof_bytes": item.file.proof.len(),
+        "file_bytes": item.file_bytes,
+        "vk_bytes": item.file.key.len(),
+        "insecure_srs": verified.insecure_srs,
+        "nonce": verified.nonce.map(|nonce| options::hex(&nonce)),
+    });
+    match figures {
+        Json::Object(map) => map,
+        _ => Map::new(),
     }
 }

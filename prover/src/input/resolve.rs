@@ -29,7 +29,8 @@ struct Port<'a> {
 }
 
 /// One tensor per input of the graph, in the graph's order. Arrays that no input has the name of are ignored; an
-/// array without a name (or the only one, when NumPy named it) fits a graph with one input.
+/// array without a name (or the only one, when NumPy named it) fits a graph with one input, and so does the only one of
+/// that input's shape.
 ///
 /// # Errors
 /// [`InputError::Missing`], [`InputError::Shape`], [`InputError::Type`], [`InputError::Range`],
@@ -45,7 +46,7 @@ pub fn resolve_inputs(file: &InputFile, graph: &Graph) -> Result<Vec<Tensor>, In
         })
         .collect();
     let resolve = |port| {
-        let array = find(file, &ports, port)?;
+        let array = find(file, &ports, port, graph)?;
         Target::new(file, array, port, graph)?.tensor(array, port.float)
     };
     ports.iter().map(resolve).collect()
@@ -69,7 +70,7 @@ pub fn resolve_outputs<'a>(file: &'a InputFile, graph: &Graph) -> Result<Vec<Cla
         })
         .collect();
     let resolve = |(port, output): (&Port, &inferproof_circuits::graph::OutputPort)| {
-        let array = find(file, &ports, port)?;
+        let array = find(file, &ports, port, graph)?;
         let target = Target::new(file, array, port, graph)?;
         let own_type = match target.info.dtype {
             DType::U8 => ElementType::U8,
@@ -83,7 +84,14 @@ pub fn resolve_outputs<'a>(file: &'a InputFile, graph: &Graph) -> Result<Vec<Cla
     ports.iter().zip(&graph.outputs).map(resolve).collect()
 }
 
-fn find<'a>(file: &'a InputFile, ports: &[Port], port: &Port) -> Result<&'a NamedArray, InputError> {
+/// The array for a port: by its name, or the only one that can be meant.
+fn find<'a>(
+    file: &'a InputFile,
+    ports: &[Port],
+    port: &Port,
+    graph: &Graph,
+) -> Result<&'a NamedArray, InputError> {
+    let wanted = graph.tensors.get(port.tensor.0).map(|info| info.shape.dims());
     if let Some(array) = file.arrays.iter().find(|a| a.name.as_deref() == Some(port.name)) {
         return Ok(array);
     }
@@ -92,10 +100,13 @@ fn find<'a>(file: &'a InputFile, ports: &[Port], port: &Port) -> Result<&'a Name
     {
         return Ok(array);
     }
+    if let Some(array) = only_of_shape(file, ports, wanted) {
+        return Ok(array);
+    }
     let name = |a: &NamedArray| {
-        a.name
-            .clone()
-            .unwrap_or_else(|| "an array without a name".to_owned())
+        let name = a.name.clone();
+        let name = name.unwrap_or_else(|| "an array without a name".to_owned());
+        format!("{name} {:?}", a.shape)
     };
     Err(InputError::Missing {
         path: file.path.clone(),
@@ -103,6 +114,17 @@ fn find<'a>(file: &'a InputFile, ports: &[Port], port: &Port) -> Result<&'a Name
         found: file.arrays.iter().map(name).collect(),
         wanted: ports.iter().map(|p| p.name.to_owned()).collect(),
     })
+}
+
+/// The one array of the shape that the graph's one port has.
+fn only_of_shape<'a>(
+    file: &'a InputFile,
+    ports: &[Port],
+    wanted: Option<&[usize]>,
+) -> Option<&'a NamedArray> {
+    let wanted = wanted.filter(|_| ports.len() == 1)?;
+    let mut fitting = file.arrays.iter().filter(|a| is_same_shape(&a.shape, wanted));
+    fitting.next().filter(|_| fitting.next().is_none())
 }
 
 /// The tensor that an array is to become, with what messages need.

@@ -61,7 +61,7 @@ pub enum SrsError {
         text: String,
     },
     /// The file does not begin as this kind of file does.
-    #[error("it is not a {format} file: it does not begin with {format}'s mark")]
+    #[error("this is no {format} file: it does not begin with {format}'s mark")]
     Magic {
         /// The format that was expected.
         format: &'static str,

@@ -3,6 +3,7 @@
 use super::{Adversary, Site, quotient};
 use crate::assign::{Cells, to_integer};
 use crate::chips::glue::{g_step, k_step};
+use crate::chips::tape::lane_shift;
 use crate::params::Clamp;
 use crate::plan::Evaluated;
 use crate::testing::{Assignment, Mutant};
@@ -15,7 +16,16 @@ const PLACES: usize = 60;
 
 /// Rows whose constraint can be left out alone, by constraint.
 const ROW_KINDS: [(&str, &[&str]); 8] = [
-    ("tape/public row", &["public input", "public output"]),
+    (
+        "tape/public row",
+        &[
+            "public input",
+            "public output",
+            "public state",
+            "public carry",
+            "public last",
+        ],
+    ),
     ("horner/value", &["value start", "value step"]),
     ("horner/accumulator", &["accumulator start", "accumulator step"]),
     ("glue/weights", &["K start", "K chunk", "K power", "K shift"]),
@@ -75,8 +85,7 @@ impl Adversary<'_> {
             "tape" => {
                 let mut public = (0..self.plan.public_rows).rev();
                 let row = public.find(|row| self.is_kind(*row, rows))?;
-                let mut a = self.honest.clone();
-                a.instance[row] += Fr::ONE;
+                let a = self.other_statement(row);
                 self.killed(&a, name, mutant)
                     .then_some("another value in the statement")
             }
@@ -85,6 +94,21 @@ impl Adversary<'_> {
             "logup" => self.open_sum(name, rows, mutant),
             _ => self.hidden_evaluation(name, rows, mutant),
         }
+    }
+
+    /// The honest assignment with another statement, which fails in this public row alone.
+    fn other_statement(&self, row: usize) -> Assignment {
+        let mut a = self.honest.clone();
+        let stated = self.plan.params.folded.map_or(self.plan.public_rows, |rows| rows as usize);
+        let shift = lane_shift(&self.plan.params);
+        let (mut row, mut change) = (row, Fr::ONE);
+        while row >= stated {
+            a.three.fold[row] += change;
+            change *= shift;
+            row -= stated;
+        }
+        a.instance[row] += change;
+        a
     }
 
     fn other_clamp(&self, name: &str, lane: usize, mutant: &Mutant) -> Option<&'static str> {

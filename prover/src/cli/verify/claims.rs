@@ -1,0 +1,86 @@
+//! What the caller says that a statement must be.
+
+use crate::cli::error::CliError;
+use inferproof_circuits::graph::{Graph, InputPort, OutputPort, TensorId, TensorInfo};
+use inferproof_circuits::statement::PublicPort;
+use inferproof_circuits::tail::Value;
+use inferproof_circuits::tensor::Tensor;
+use inferproof_prover::input::{ArrayData, Claim, InputFile, NamedArray, resolve_inputs, resolve_outputs};
+use inferproof_verifier::Verified;
+
+/// Compares the statement with what the caller says it must be.
+pub fn check(
+    inputs: Option<&InputFile>,
+    outputs: Option<&InputFile>,
+    verified: &Verified,
+) -> Result<(), CliError> {
+    let graph = edges(verified);
+    if let Some(arrays) = inputs {
+        let inputs = resolve_inputs(arrays, &graph)?;
+        for ((port, tensor), expected) in verified.inputs.iter().zip(&inputs) {
+            if tensor != expected {
+                return Err(CliError::claim("input", &port.name));
+            }
+        }
+    }
+    let Some(arrays) = outputs else { return Ok(()) };
+    let claims = resolve_outputs(arrays, &graph)?;
+    let finals = verified.final_outputs()?;
+    for (((port, tensor), claim), value) in verified.outputs.iter().zip(&claims).zip(&finals) {
+        let holds = match claim {
+            Claim::Quantized(expected) => tensor == expected,
+            Claim::AfterTail(array) => is_value(array, value),
+        };
+        if !holds {
+            return Err(CliError::claim("output", &port.name));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the array has the value's shape and numbers, compared in the value's own type.
+fn is_value(array: &NamedArray, value: &Value) -> bool {
+    if array.shape != value.shape().dims() {
+        return false;
+    }
+    match (value, &array.data) {
+        (Value::Float { data, .. }, _) => array.data.to_f32() == *data,
+        (Value::Index { data, .. }, ArrayData::I64(found)) => found == data,
+        (Value::Quantized(tensor), ArrayData::I64(found)) => found
+            .iter()
+            .copied()
+            .eq(tensor.data().iter().map(|v| i64::from(*v))),
+        _ => false,
+    }
+}
+
+/// The public edges of a network, as a graph without operators.
+fn edges(verified: &Verified) -> Graph {
+    let info = |port: &PublicPort| TensorInfo {
+        name: port.name.clone(),
+        shape: port.shape.clone(),
+        dtype: port.dtype,
+        scale: port.scale,
+        zero_point: port.zero_point,
+    };
+    let ports = |list: &[(PublicPort, Tensor)]| list.iter().map(|(port, _)| port.clone()).collect::<Vec<_>>();
+    let (ins, outs) = (ports(&verified.inputs), ports(&verified.outputs));
+    Graph {
+        tensors: ins.iter().chain(&outs).map(info).collect(),
+        nodes: Vec::new(),
+        inputs: (ins.iter().enumerate())
+            .map(|(i, port)| InputPort {
+                name: port.name.clone(),
+                tensor: TensorId(i),
+                float: port.float,
+            })
+            .collect(),
+        outputs: (outs.iter().enumerate())
+            .map(|(i, port)| OutputPort {
+                name: port.name.clone(),
+                tensor: TensorId(ins.len() + i),
+                tail: port.tail.clone(),
+            })
+            .collect(),
+    }
+}
