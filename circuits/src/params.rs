@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 pub const MAX_LANES: usize = 24;
 /// Most bytes that one instance value packs.
 pub const INSTANCE_BYTES: usize = 31;
-const _: () = assert!(MAX_LANES <= INSTANCE_BYTES && INSTANCE_BYTES * 8 < 253, "a packed value must fit the field");
+const _: () = assert!(
+    MAX_LANES <= INSTANCE_BYTES && INSTANCE_BYTES * 8 < 253,
+    "a packed value must fit the field"
+);
 /// Most weights in a row.
 pub const MAX_WEIGHT_LANES: usize = 64;
 /// Largest clamp magnitude with a table of its own.
@@ -187,7 +190,12 @@ impl CircuitParams {
             0,
             MAX_STEP_SUM,
         )?;
-        within("folded rows", self.folded.unwrap_or(1) as usize, 1, crate::statement::MAX_PUBLIC_ROWS)?;
+        within(
+            "folded rows",
+            self.folded.unwrap_or(1) as usize,
+            1,
+            crate::statement::MAX_PUBLIC_ROWS,
+        )?;
         let shared = !self.shared_steps || self.value_steps == self.accumulator_steps;
         within("shared_steps", usize::from(shared), 1, 1)?;
         let ascending = |v: &[u32]| v.windows(2).all(|w| w[0] < w[1]);

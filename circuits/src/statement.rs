@@ -324,7 +324,9 @@ impl PublicPort {
             *cell = Some(byte);
             Ok(())
         };
-        self.blocks.iter().try_for_each(|block| block.visit(lanes, &mut put))
+        self.blocks
+            .iter()
+            .try_for_each(|block| block.visit(lanes, &mut put))
     }
 }
 

@@ -215,7 +215,11 @@ impl Checker {
         let fixed = self.fixture.fixed();
         let mut first = HashMap::new();
         for row in (0..self.plan().params.table_rows()).rev() {
-            let entry = [fixed.table_value[row], fixed.table_tag[row], fixed.table_second[row]];
+            let entry = [
+                fixed.table_value[row],
+                fixed.table_tag[row],
+                fixed.table_second[row],
+            ];
             first.insert(entry.map(|e| e.to_repr()), row);
         }
         let rows = self.plan().active_rows();
@@ -334,9 +338,8 @@ impl Checker {
         let mut found = Vec::new();
         let left_out = |name: &str, row| mutants.iter().any(|m| m.leaves_out(name, &|| self.kinds(row)));
         for poly in &self.polys {
-            let fails = |r: usize| {
-                self.evaluate(&poly.node, &flat, r) != Fr::ZERO && !left_out(&poly.name, r)
-            };
+            let fails =
+                |r: usize| self.evaluate(&poly.node, &flat, r) != Fr::ZERO && !left_out(&poly.name, r);
             if let Some(row) = rows.iter().copied().find(|r| fails(*r)) {
                 found.push(Failure {
                     constraint: poly.name.clone(),

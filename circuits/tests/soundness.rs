@@ -46,10 +46,16 @@ impl Case {
             b = b.with_zero(zero);
         }
         let x = b.input(&[1, 2, 6, 5]).unwrap();
-        let c1 = b.conv(x, ConvSpec::square(self.kernel, 1, self.kernel / 2, 1, 4)).unwrap();
+        let c1 = b
+            .conv(x, ConvSpec::square(self.kernel, 1, self.kernel / 2, 1, 4))
+            .unwrap();
         let c2 = b.conv(c1, ConvSpec::square(1, 1, 0, 1, 4)).unwrap();
         // A maximum hides a value that it does not take: convolutions before it read every lane.
-        let out = if self.max { b.max_pool(c2, 3, 1).unwrap() } else { c2 };
+        let out = if self.max {
+            b.max_pool(c2, 3, 1).unwrap()
+        } else {
+            c2
+        };
         b.finish(&[out])
     }
 
@@ -101,7 +107,8 @@ fn clamp(cheat: &Adversary<'_>) -> &'static str {
 
 /// The clamp's constraint says of a pair what its table says already.
 fn implied(clamp: &str, mutant: &Mutant) -> bool {
-    let constraint = matches!(mutant, Mutant::Constraint { name, .. } if name.starts_with("requantize/clamp"));
+    let constraint =
+        matches!(mutant, Mutant::Constraint { name, .. } if name.starts_with("requantize/clamp"));
     constraint && clamp == "pairs"
 }
 

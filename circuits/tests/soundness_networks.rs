@@ -31,7 +31,9 @@ impl Fault for Honest {
 fn cases() -> BTreeMap<String, Vec<Json>> {
     let packed = include_bytes!("vectors/networks.json.gz").as_slice();
     let mut text = String::new();
-    flate2::read::GzDecoder::new(packed).read_to_string(&mut text).unwrap();
+    flate2::read::GzDecoder::new(packed)
+        .read_to_string(&mut text)
+        .unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
@@ -97,14 +99,24 @@ fn check(name: &str, case: &Json) -> Tally {
         let values = graph.run(&inputs).unwrap();
         let mut y = values[output.0].data().to_vec();
         for difference in graph.differing(&values).unwrap() {
-            assert_eq!(graph.nodes[difference.node].output, output, "{name}: one operator a network");
+            assert_eq!(
+                graph.nodes[difference.node].output, output,
+                "{name}: one operator a network"
+            );
             y[difference.index] = difference.runtime.unwrap();
             tally.listed += 1;
         }
-        assert_eq!(fnv(&y), digest.as_str().unwrap(), "{name}, sample {sample}: onnxruntime differs");
+        assert_eq!(
+            fnv(&y),
+            digest.as_str().unwrap(),
+            "{name}, sample {sample}: onnxruntime differs"
+        );
         let (witness, assignment) = checker.state(&graph, &inputs, &mut Honest).unwrap();
         let made = witness.tensor(&graph, checker.plan(), output).unwrap();
-        assert_eq!(made, values[output.0], "{name}, sample {sample}: the witness differs");
+        assert_eq!(
+            made, values[output.0],
+            "{name}, sample {sample}: the witness differs"
+        );
         if tally.inputs.is_multiple_of(CHECKED) {
             assert_eq!(checker.failures(&assignment, None), [], "{name}, sample {sample}");
         }
@@ -116,12 +128,18 @@ fn check(name: &str, case: &Json) -> Tally {
 
 #[test]
 fn fixture_soundness_a_thousand_inputs_of_each_operator_equal_onnxruntime() {
-    println!("{:16} | inputs | outputs | equal to onnxruntime | of them listed", "operator");
+    println!(
+        "{:16} | inputs | outputs | equal to onnxruntime | of them listed",
+        "operator"
+    );
     for (name, networks) in cases() {
         let tallies: Vec<Tally> = networks.par_iter().map(|case| check(&name, case)).collect();
         let sum = |f: fn(&Tally) -> usize| tallies.iter().map(f).sum::<usize>();
         let (inputs, outputs) = (sum(|t| t.inputs), sum(|t| t.outputs));
-        println!("{name:16} | {inputs:6} | {outputs:7} | {outputs:20} | {}", sum(|t| t.listed));
+        println!(
+            "{name:16} | {inputs:6} | {outputs:7} | {outputs:20} | {}",
+            sum(|t| t.listed)
+        );
         assert!(inputs >= INPUTS, "{name}");
     }
 }

@@ -94,7 +94,11 @@ pub fn proof_file(bytes: &[u8]) -> bool {
     let Some(file) = accepted(ProofFile::from_bytes(bytes)) else {
         return false;
     };
-    assert_eq!(file.to_bytes().ok().as_deref(), Some(bytes), "two encodings of one file");
+    assert_eq!(
+        file.to_bytes().ok().as_deref(),
+        Some(bytes),
+        "two encodings of one file"
+    );
     let options = VerifyOptions {
         allow_insecure_srs: true,
         ..VerifyOptions::default()
@@ -129,10 +133,13 @@ fn in_file(bytes: &[u8], open: impl Fn(&Path) -> Result<Srs, SrsError>) -> bool 
 pub fn srs_own(bytes: &[u8]) -> bool {
     let as_it_is = in_file(bytes, Srs::open);
     let length = bytes.get(SOURCE.0..SOURCE.1).and_then(|b| b.try_into().ok());
-    let at = SOURCE.1.saturating_add(length.map_or(0, u32::from_le_bytes) as usize);
-    let Some((header, (_, body))) = bytes.split_at_checked(at).and_then(|(header, rest)| {
-        Some((header, rest.split_at_checked(HASH)?))
-    }) else {
+    let at = SOURCE
+        .1
+        .saturating_add(length.map_or(0, u32::from_le_bytes) as usize);
+    let Some((header, (_, body))) = bytes
+        .split_at_checked(at)
+        .and_then(|(header, rest)| Some((header, rest.split_at_checked(HASH)?)))
+    else {
         return as_it_is;
     };
     let hash = Sha256::new_with_prefix(header).chain_update(body).finalize();

@@ -109,7 +109,11 @@ fn soundness_ten_thousand_malformed_files_of_each_kind() {
         let accepted = runs.iter().filter(|run| run.0).count();
         let slowest = runs.iter().map(|run| run.1).max().unwrap();
         println!("{:14} | {INPUTS:>6} | {accepted:>8} | {slowest:.1?}", target.name);
-        assert!(accepted > 0 && accepted < runs.len(), "{} sees no structure", target.name);
+        assert!(
+            accepted > 0 && accepted < runs.len(),
+            "{} sees no structure",
+            target.name
+        );
         assert!(slowest < SLOWEST, "{} took {slowest:?}", target.name);
     }
     if let Some(peak) = peak() {

@@ -93,7 +93,10 @@ fn pinned_soundness_key_digests_on_one_thread_and_on_two() {
     let (one, two) = (ids(1), ids(2));
     assert_eq!(one, two);
     pin(&folder().join("ids.txt"), &two);
-    println!("key digests of {} keys equal on 1 and 2 threads and to the pinned ones", MODELS.len() * 2);
+    println!(
+        "key digests of {} keys equal on 1 and 2 threads and to the pinned ones",
+        MODELS.len() * 2
+    );
 }
 
 /// Format version of a proof file or of a key: both have it after eight bytes.
@@ -107,7 +110,10 @@ fn freeze() {
     for (backend, nonce) in BACKENDS.into_iter().zip([None, Some([7; 32])]) {
         let keys = keys("tiny_mlp", backend);
         let info = keys.graph().tensor(keys.graph().inputs[0].tensor);
-        let values = (0i32..).map(|i| info.dtype.min() + 40 * i).take(info.shape.len()).collect();
+        let values = (0i32..)
+            .map(|i| info.dtype.min() + 40 * i)
+            .take(info.shape.len())
+            .collect();
         let input = Tensor::new(info.shape.clone(), info.dtype, values).unwrap();
         let file = prove(&keys, &[input], nonce).unwrap().file;
         let bytes = file.to_bytes().unwrap();
@@ -143,7 +149,11 @@ fn pinned_proofs_still_verify() {
         let trusted = Trusted::ModelId(ModelId::of_key_bytes(&key));
         let verified = verify(trusted, &file, &VerifyOptions::default()).unwrap();
         assert_eq!(file.to_bytes().unwrap(), bytes);
-        println!("{} verifies, of model {}", path.file_name().unwrap().display(), verified.model);
+        println!(
+            "{} verifies, of model {}",
+            path.file_name().unwrap().display(),
+            verified.model
+        );
         let mut other = file.clone();
         other.outputs[0].tensor = other_tensor(&file.outputs[0].tensor);
         verify(trusted, &other, &VerifyOptions::default()).unwrap_err();

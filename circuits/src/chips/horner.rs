@@ -33,7 +33,12 @@ fn row_step(columns: &Columns, exponents: &[u32], names: &[Column<Fixed>]) -> Ex
         }
     }
     steps.sort_by_key(|step| std::cmp::Reverse(step.0));
-    let below = steps.iter().skip(1).map(|step| step.0).chain([0]).collect::<Vec<_>>();
+    let below = steps
+        .iter()
+        .skip(1)
+        .map(|step| step.0)
+        .chain([0])
+        .collect::<Vec<_>>();
     let above = steps.into_iter().zip(below);
     above.fold(constant(0), |sum, ((e, selected), below)| {
         (sum + selected) * power(&v, (e - below) as usize)

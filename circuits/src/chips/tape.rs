@@ -52,7 +52,9 @@ pub(crate) fn configure(meta: &mut ConstraintSystem<Fr>, params: &CircuitParams,
         let opcode = columns.public.cur();
         let stated = columns.instance.cur();
         let sum = packed(params, columns);
-        let folded = columns.fold.zip(params.folded.and_then(|rows| i32::try_from(rows).ok()));
+        let folded = columns
+            .fold
+            .zip(params.folded.and_then(|rows| i32::try_from(rows).ok()));
         let Some((fold, rows)) = folded else {
             // q_pub (I - S) = 0
             return [("public row", opcode * (stated - sum))];

@@ -103,7 +103,8 @@ pub fn proof_bytes(p: &CircuitParams) -> usize {
     // One permutation product, the random polynomial, degree - 1 quotient pieces, two opening points.
     let commitments = advice + 1 + 1 + (DEGREE - 1) + 2;
     // Running sum, both plane evaluations, K, G and P are read at two rows.
-    let evaluations = advice + 5 + usize::from(p.folded.is_some()) + p.num_fixed_columns() + 1 + PERMUTATION_COLUMNS + 2;
+    let evaluations =
+        advice + 5 + usize::from(p.folded.is_some()) + p.num_fixed_columns() + 1 + PERMUTATION_COLUMNS + 2;
     32 * (commitments + evaluations)
 }
 

@@ -64,9 +64,21 @@ impl std::fmt::Display for Mutant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (name, rows) = match self {
             Self::Constraint { name, rows } => (name.clone(), rows),
-            Self::Lookup { name, end: None, rows } => (format!("lookup {name}"), rows),
-            Self::Lookup { name, end: Some(End::Below), rows } => (format!("lookup {name} < 0"), rows),
-            Self::Lookup { name, end: Some(End::Above), rows } => (format!("lookup {name} > bound"), rows),
+            Self::Lookup {
+                name,
+                end: None,
+                rows,
+            } => (format!("lookup {name}"), rows),
+            Self::Lookup {
+                name,
+                end: Some(End::Below),
+                rows,
+            } => (format!("lookup {name} < 0"), rows),
+            Self::Lookup {
+                name,
+                end: Some(End::Above),
+                rows,
+            } => (format!("lookup {name} > bound"), rows),
         };
         match rows {
             Some(rows) => write!(f, "{name}, {rows} rows"),
@@ -117,7 +129,11 @@ impl Checker {
                 _ => "public last",
             });
         }
-        kinds.push(if tape.value_step == 0 { "value start" } else { "value step" });
+        kinds.push(if tape.value_step == 0 {
+            "value start"
+        } else {
+            "value step"
+        });
         kinds.push(if tape.accumulator_step == 0 {
             "accumulator start"
         } else {
@@ -156,7 +172,11 @@ impl Checker {
         let mutants = self.mutants.iter().zip(&self.dropped);
         mutants
             .filter_map(|(mutant, index)| match mutant {
-                Mutant::Lookup { name, end, rows: kind } if end.is_some() || kind.is_some() => {
+                Mutant::Lookup {
+                    name,
+                    end,
+                    rows: kind,
+                } if end.is_some() || kind.is_some() => {
                     let fails = |row: &usize| self.leaves_kept_range(flat, (*index)?, *row, *end, *kind);
                     let active = rows.iter().filter(|r| **r < self.plan().active_rows());
                     let row = active.copied().find(|row| fails(row) == Some(true))?;

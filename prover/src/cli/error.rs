@@ -59,10 +59,7 @@ pub enum CliError {
         source: ModelIdError,
     },
     #[error("cannot read the folder {path}: {source}")]
-    Folder {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Folder { path: PathBuf, source: std::io::Error },
     #[error("the check gave no answer; please report this")]
     NoAnswer,
 }

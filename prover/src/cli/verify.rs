@@ -12,7 +12,8 @@ use inferproof_circuits::statement::PublicPort;
 use inferproof_prover::files;
 use inferproof_prover::input::{InputFile, read_arrays};
 use inferproof_verifier::{
-    MAX_PROOF_FILE_BYTES, Nonce, ProofFile, Trusted, Verified, VerifyError, VerifyOptions, verify, verify_batch,
+    MAX_PROOF_FILE_BYTES, Nonce, ProofFile, Trusted, Verified, VerifyError, VerifyOptions, verify,
+    verify_batch,
 };
 use serde_json::{Map, Value as Json, json};
 use std::path::{Path, PathBuf};
@@ -136,7 +137,11 @@ fn check_all(args: &Args, trust: &trust::Trust, items: &[Result<Item, CliError>]
         Err(error) => Some(Err(error)),
         Ok(_) => {
             let result = results.next()?;
-            Some(result.map(|verified| (verified, verify_ms)).map_err(CliError::from))
+            Some(
+                result
+                    .map(|verified| (verified, verify_ms))
+                    .map_err(CliError::from),
+            )
         }
     };
     trusted.into_iter().map(answer).collect()

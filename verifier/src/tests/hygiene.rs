@@ -20,7 +20,9 @@ fn soundness_proofs_of_one_statement_share_no_commitment() {
         let commitments = proofs.iter().flat_map(|proof| proof[..32 * points].chunks(32));
         let distinct: HashSet<&[u8]> = commitments.collect();
         assert_eq!(distinct.len(), PROOFS * points, "{backend}");
-        println!("{backend}: {PROOFS} proofs of one statement, {advice} advice commitments each, none shared");
+        println!(
+            "{backend}: {PROOFS} proofs of one statement, {advice} advice commitments each, none shared"
+        );
     }
 }
 

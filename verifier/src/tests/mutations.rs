@@ -42,7 +42,7 @@ impl Targets {
     fn new() -> Self {
         let pair = Model::pair(Spec::small(Backend::Shplonk));
         let file = pair.prove_all(&[&[1, 2, 3, 4], &[-9, 8, 70, -6]], None);
-        pair.check(&file).unwrap();
+        assert!(pair.check(&file).is_ok());
         let others = BACKENDS.map(|backend| {
             let (model, spec) = (small(backend), Spec::small(backend));
             let k = model.k();
@@ -50,7 +50,11 @@ impl Targets {
                 model.rekey(backend, srs_verifier(k, &srs(k, 99), false)),
                 model.rekey(backend, srs_verifier(k, &model.srs, true)),
                 Model::new(Spec { tau: 99, ..spec }).key,
-                Model::new(Spec { limb_split: 2, ..spec }).key,
+                Model::new(Spec {
+                    limb_split: 2,
+                    ..spec
+                })
+                .key,
                 Model::new(Spec { outputs: 4, ..spec }).key,
             ]
         });
@@ -168,7 +172,14 @@ fn column_accepted(model: &Model, file: &ProofFile, kind: usize, random: &mut Ra
         }
     }
     assert_ne!(column, honest);
-    run(key, &column, statement, &file.proof, SingleStrategy::new(key.params())).is_ok()
+    run(
+        key,
+        &column,
+        statement,
+        &file.proof,
+        SingleStrategy::new(key.params()),
+    )
+    .is_ok()
 }
 
 fn accepted(targets: &Targets, n: usize, kind: usize) -> bool {
@@ -221,6 +232,10 @@ fn soundness_two_thousand_statement_mutations_are_refused() {
         }
     });
     let wrong = wrong.into_inner().unwrap();
-    println!("{MUTATIONS} statement mutations of {} kinds: {} accepted", KINDS.len(), wrong.len());
+    println!(
+        "{MUTATIONS} statement mutations of {} kinds: {} accepted",
+        KINDS.len(),
+        wrong.len()
+    );
     assert!(wrong.is_empty(), "{wrong:?}");
 }

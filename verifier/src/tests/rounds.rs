@@ -15,17 +15,21 @@ use inferproof_circuits::circuit::{CHALLENGES_BEFORE_POINT, early_points};
 fn v(model: &Model, statement: Fr, column: &[Fr], proof: &[u8]) -> Fr {
     let params = &model.key.descriptor().params;
     let mut reader = StrictReader::new(statement, params, proof).unwrap();
-    reader
-        .common_scalar(model.key.halo2().transcript_repr())
-        .unwrap();
+    reader.common_scalar(model.key.halo2().transcript_repr()).unwrap();
     column
         .iter()
         .for_each(|value| reader.common_scalar(*value).unwrap());
     let advice = model.key.halo2().cs().num_advice_columns();
     let early = early_points(params);
-    (1..early).for_each(|_| drop(reader.read_point().unwrap()));
-    (0..CHALLENGES_BEFORE_POINT).for_each(|_| drop(reader.squeeze_challenge().get_scalar()));
-    (early..=advice).for_each(|_| drop(reader.read_point().unwrap()));
+    for _ in 1..early {
+        reader.read_point().unwrap();
+    }
+    for _ in 0..CHALLENGES_BEFORE_POINT {
+        reader.squeeze_challenge();
+    }
+    for _ in early..=advice {
+        reader.read_point().unwrap();
+    }
     reader.squeeze_challenge().get_scalar()
 }
 
@@ -48,7 +52,11 @@ fn soundness_v_depends_on_every_commitment_up_to_the_overhang_and_on_none_after_
             let at = 32 * point..32 * (point + 1);
             swapped[at.clone()].copy_from_slice(&other.proof[at]);
             let drawn = v(model, statement, &column, &swapped);
-            assert_eq!(drawn != honest, point < early, "{backend}, commitment {point} of {early}");
+            assert_eq!(
+                drawn != honest,
+                point < early,
+                "{backend}, commitment {point} of {early}"
+            );
         }
         let (foreign, rows) = absorbed(model, other);
         assert_ne!(v(model, foreign, &column, &file.proof), honest);

@@ -34,7 +34,10 @@ const ROW_KINDS: [(&str, &[&str]); 8] = [
         &["G reset", "G carry", "G shift", "G shift with Z", "G check"],
     ),
     ("logup/helper 0", &["input", "requantized", "maximum", "no value"]),
-    ("logup/running sum", &["input", "requantized", "maximum", "no value"]),
+    (
+        "logup/running sum",
+        &["input", "requantized", "maximum", "no value"],
+    ),
     ("logup/boundary", &["first", "last"]),
 ];
 
@@ -62,7 +65,10 @@ impl Adversary<'_> {
         let present: BTreeSet<&str> = rows.flat_map(|row| self.checker.kinds(row)).collect();
         let named = self.checker.constraints();
         let mut found = Vec::new();
-        for (name, kinds) in ROW_KINDS.iter().filter(|(name, _)| named.iter().any(|n| n == name)) {
+        for (name, kinds) in ROW_KINDS
+            .iter()
+            .filter(|(name, _)| named.iter().any(|n| n == name))
+        {
             for kind in kinds.iter().filter(|kind| present.contains(*kind)) {
                 found.push(Mutant::Constraint {
                     name: (*name).to_owned(),
@@ -99,7 +105,11 @@ impl Adversary<'_> {
     /// The honest assignment with another statement, which fails in this public row alone.
     fn other_statement(&self, row: usize) -> Assignment {
         let mut a = self.honest.clone();
-        let stated = self.plan.params.folded.map_or(self.plan.public_rows, |rows| rows as usize);
+        let stated = self
+            .plan
+            .params
+            .folded
+            .map_or(self.plan.public_rows, |rows| rows as usize);
         let shift = lane_shift(&self.plan.params);
         let (mut row, mut change) = (row, Fr::ONE);
         while row >= stated {
@@ -151,7 +161,8 @@ impl Adversary<'_> {
                 r0: r0 + 1,
             };
             let a = self.changed(&vec![(s.home, s.position, above)])?;
-            self.killed(&a, name, mutant).then_some("a maximum above all taps")
+            self.killed(&a, name, mutant)
+                .then_some("a maximum above all taps")
         })
     }
 
@@ -240,19 +251,34 @@ impl Adversary<'_> {
         let (start, end) = self.broken_identity(a)?;
         let fixed = self.checker.fixture.fixed();
         let of_kind = || (start..=end).filter(|r| self.is_kind(*r, rows)).take(PLACES);
-        let sources = || fixed.copies.iter().filter(|c| (start..=end).contains(&c.1)).take(PLACES);
+        let sources = || {
+            fixed
+                .copies
+                .iter()
+                .filter(|c| (start..=end).contains(&c.1))
+                .take(PLACES)
+        };
         let (hidden, label): (Vec<Hidden>, _) = match name {
             "glue/check" => return Some((vec![a.clone()], "an identity that does not hold")),
             "glue/identity" => {
-                let jump = |r| Hidden { g: vec![r], ..Hidden::default() };
+                let jump = |r| Hidden {
+                    g: vec![r],
+                    ..Hidden::default()
+                };
                 (of_kind().map(jump).collect(), "a sum that jumps")
             }
             "glue/weights" => {
-                let other = |r| Hidden { k: vec![r], ..Hidden::default() };
+                let other = |r| Hidden {
+                    k: vec![r],
+                    ..Hidden::default()
+                };
                 (of_kind().map(other).collect(), "another weight")
             }
             "copy" => {
-                let other = |r| Hidden { x: vec![r], ..Hidden::default() };
+                let other = |r| Hidden {
+                    x: vec![r],
+                    ..Hidden::default()
+                };
                 let all = sources().map(|c| other(c.1)).collect();
                 (all, "another evaluation than the plane's")
             }
@@ -305,7 +331,8 @@ impl Adversary<'_> {
                     Evaluated::Value => &mut changed.three.value,
                     Evaluated::Accumulator => &mut changed.three.accumulator,
                 };
-                rows.iter().for_each(|(row, factor)| column[*row] += delta * factor);
+                rows.iter()
+                    .for_each(|(row, factor)| column[*row] += delta * factor);
             }
             hidden.x.iter().for_each(|row| changed.three.x[*row] += delta);
             self.glue(&mut changed, hidden, delta);
@@ -357,7 +384,10 @@ impl Adversary<'_> {
             let (start, end) = self.broken_identity(&a)?;
             let reads = |r: &usize| fixed.g_step[*r] == Fr::from(g_step::SHIFT_OVERHANG);
             let row = (start..=end).find(reads)?;
-            let jump = Hidden { g: vec![row], ..Hidden::default() };
+            let jump = Hidden {
+                g: vec![row],
+                ..Hidden::default()
+            };
             let solved = self.solve(&a, end, &jump)?;
             a.two.overhang[row] += solved.three.g[row] - a.three.g[row];
             self.glue(&mut a, &Hidden::default(), Fr::ZERO);

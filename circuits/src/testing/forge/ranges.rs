@@ -48,7 +48,11 @@ impl Adversary<'_> {
         mutant: &Mutant,
     ) -> Option<&'static str> {
         let (group, lane, limb) = parse(name)?;
-        let without = Checker::of(self.checker.fixture.clone(), self.seed, std::slice::from_ref(mutant));
+        let without = Checker::of(
+            self.checker.fixture.clone(),
+            self.seed,
+            std::slice::from_ref(mutant),
+        );
         let stops = |site: &Site, forgery: Forgery| {
             let mut one = self.columns(&forgery.changes)?;
             self.spread(&mut one, *site, group, limb);
@@ -73,7 +77,9 @@ impl Adversary<'_> {
         let p = &self.plan.params;
         let (q, na, bits) = (p.limb_split as usize, p.clamp.num_cells() as usize, p.limb_bits());
         let first = site.lane * p.cells_per_lane();
-        let Some(cells) = self.cells(one, site) else { return };
+        let Some(cells) = self.cells(one, site) else {
+            return;
+        };
         let d1 = if site.is_max {
             1 << DIVISOR_SHIFT
         } else {
@@ -172,17 +178,29 @@ impl Adversary<'_> {
                 found.push((above, r0(c.r0 + d, down), "quotient - 1, r0 + d"));
             }
             "r1" if inside && d1 - 1 - (c.r1 - d1) <= low => {
-                let cells = Cells { r1: c.r1 - d1, y: up, ..c };
+                let cells = Cells {
+                    r1: c.r1 - d1,
+                    y: up,
+                    ..c
+                };
                 found.push((below, cells, "quotient + 1, r1 - d1"));
             }
             "gap" if inside && c.r1 + d1 <= low => {
-                let cells = Cells { r1: c.r1 + d1, y: down, ..c };
+                let cells = Cells {
+                    r1: c.r1 + d1,
+                    y: down,
+                    ..c
+                };
                 found.push((below, cells, "quotient - 1, r1 + d1"));
             }
             _ => {}
         }
         if (group == "a" || paired) && t < range && c.y != range {
-            let cells = Cells { y: range, a: t - range, ..c };
+            let cells = Cells {
+                y: range,
+                a: t - range,
+                ..c
+            };
             found.push((below, cells, "a negative clamp magnitude"));
         }
         let forgery = |(end, cells, label)| Forgery {
