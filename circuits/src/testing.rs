@@ -1,5 +1,6 @@
 //! Checks a circuit without a proof: every gate on every row, every copy, with any cell changed.
 
+mod cell;
 mod fold;
 pub mod forge;
 
@@ -7,6 +8,7 @@ pub mod models;
 mod mutant;
 mod sweep;
 
+pub use cell::Hint;
 pub use mutant::{End, Mutant};
 pub use sweep::Sweep;
 

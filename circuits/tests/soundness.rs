@@ -129,7 +129,7 @@ fn assert_all_killed(case: Case, clamp: &str) {
         .map(|row| row.0.to_string())
         .collect();
     let (killed, all) = (needed.len() - alive.len(), needed.len());
-    println!("clamp by {clamp}: {killed} of {all} mutants of the circuit killed");
+    println!("figure: clamp by {clamp}: {killed} of {all} mutants of the circuit killed");
     assert!(all > 0, "no network of this case has its clamp by {clamp}");
     assert!(alive.is_empty(), "no forgery for {alive:?}");
 }

@@ -1,5 +1,6 @@
 //! Keys, setup and proofs.
 
+mod entropy;
 pub mod files;
 pub mod input;
 pub mod keys;

@@ -1,5 +1,6 @@
 //! One proof.
 
+use crate::entropy::system_rng;
 use crate::keys::{KeysError, ModelKeys, check_environment};
 use halo2_proofs::{
     halo2curves::bn256::{Bn256, Fr},
@@ -21,8 +22,6 @@ use inferproof_verifier::{
     early::{EarlyError, Session},
     statement_scalar, verify,
 };
-use rand_chacha::ChaCha20Rng;
-use rand_core::{OsRng, SeedableRng};
 
 type Kzg = KZGCommitmentScheme<Bn256>;
 
@@ -178,7 +177,7 @@ fn transcript(
     statement: Fr,
 ) -> Result<Vec<u8>, ProveError> {
     let witness = Witness::new(keys.graph(), keys.plan(), inputs)?;
-    let rng = ChaCha20Rng::from_rng(OsRng).map_err(|e| ProveError::Entropy {
+    let rng = system_rng().map_err(|e| ProveError::Entropy {
         reason: e.to_string(),
     })?;
     let mut session = Session::new(statement, &keys.plan().params, rng);

@@ -90,7 +90,10 @@ fn peak() -> Option<u64> {
 
 #[test]
 fn soundness_ten_thousand_malformed_files_of_each_kind() {
-    println!("{:14} | {:>6} | {:>8} | slowest", "files", "inputs", "accepted");
+    println!(
+        "figure: {:14} | {:>6} | {:>8} | slowest",
+        "files", "inputs", "accepted"
+    );
     for (number, target) in (1u64..).zip(&TARGETS) {
         let seeds = seeds(target);
         for (i, seed) in seeds.iter().enumerate() {
@@ -108,7 +111,10 @@ fn soundness_ten_thousand_malformed_files_of_each_kind() {
             .collect();
         let accepted = runs.iter().filter(|run| run.0).count();
         let slowest = runs.iter().map(|run| run.1).max().unwrap();
-        println!("{:14} | {INPUTS:>6} | {accepted:>8} | {slowest:.1?}", target.name);
+        println!(
+            "figure: {:14} | {INPUTS:>6} | {accepted:>8} | {slowest:.1?}",
+            target.name
+        );
         assert!(
             accepted > 0 && accepted < runs.len(),
             "{} sees no structure",
@@ -117,7 +123,7 @@ fn soundness_ten_thousand_malformed_files_of_each_kind() {
         assert!(slowest < SLOWEST, "{} took {slowest:?}", target.name);
     }
     if let Some(peak) = peak() {
-        println!("peak memory of the process: {} MiB", peak >> 20);
+        println!("figure: peak memory of the process: {} MiB", peak >> 20);
         assert!(peak <= MEMORY);
     }
 }

@@ -94,7 +94,7 @@ fn pinned_soundness_key_digests_on_one_thread_and_on_two() {
     assert_eq!(one, two);
     pin(&folder().join("ids.txt"), &two);
     println!(
-        "key digests of {} keys equal on 1 and 2 threads and to the pinned ones",
+        "figure: key digests of {} keys equal on 1 and 2 threads and to the pinned ones",
         MODELS.len() * 2
     );
 }

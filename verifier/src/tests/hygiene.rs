@@ -21,7 +21,7 @@ fn soundness_proofs_of_one_statement_share_no_commitment() {
         let distinct: HashSet<&[u8]> = commitments.collect();
         assert_eq!(distinct.len(), PROOFS * points, "{backend}");
         println!(
-            "{backend}: {PROOFS} proofs of one statement, {advice} advice commitments each, none shared"
+            "figure: {backend}: {PROOFS} proofs of one statement, {advice} advice commitments each, none shared"
         );
     }
 }

@@ -233,7 +233,7 @@ fn soundness_two_thousand_statement_mutations_are_refused() {
     });
     let wrong = wrong.into_inner().unwrap();
     println!(
-        "{MUTATIONS} statement mutations of {} kinds: {} accepted",
+        "figure: {MUTATIONS} statement mutations of {} kinds: {} accepted",
         KINDS.len(),
         wrong.len()
     );

@@ -89,7 +89,9 @@ fn soundness_every_flipped_bit_is_refused() {
             }
         });
         let malformed = malformed.into_inner();
-        println!("{backend}: {bits} flipped bits, {malformed} malformed, the others rejected, 0 accepted");
+        println!(
+            "figure: {backend}: {bits} flipped bits, {malformed} malformed, the others rejected, 0 accepted"
+        );
         assert!(malformed > 0 && malformed < bits);
     }
 }
@@ -107,6 +109,10 @@ fn soundness_every_truncation_and_extension_is_refused() {
             refused([file.proof.as_slice(), &vec![0; extra]].concat());
             refused([file.proof.as_slice(), &file.proof[..extra]].concat());
         }
+        println!(
+            "figure: {backend}: {} truncations and 128 extensions, 0 accepted",
+            file.proof.len()
+        );
     }
 }
 
