@@ -222,9 +222,13 @@ impl Adversary<'_> {
         })
     }
 
-    /// Assignments in which all holds but an identity.
+    /// Assignments in which all holds but an identity: a quotient or a maximum that is off by one.
     fn broken(&self) -> impl Iterator<Item = Assignment> + '_ {
-        self.inside().filter_map(|s| {
+        let maxima = self.sites.iter().filter(|s| {
+            let range = i64::from(self.plan.lowered.homes[s.home].range);
+            s.is_max && s.cells.y < range
+        });
+        self.inside().chain(maxima.take(PLACES)).filter_map(|s| {
             let cells = Cells {
                 y: s.cells.y + 1,
                 ..s.cells
