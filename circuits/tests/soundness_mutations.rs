@@ -14,7 +14,7 @@ use inferproof_circuits::graph::Graph;
 use inferproof_circuits::plan::{Plan, PlanOptions};
 use inferproof_circuits::tensor::{DType, Tensor};
 use inferproof_circuits::testing::models::{Builder, ConvSpec, random_inputs};
-use inferproof_circuits::testing::{Checker, Hint};
+use inferproof_circuits::testing::Checker;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use rayon::prelude::*;
