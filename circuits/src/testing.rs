@@ -1,11 +1,15 @@
 //! Checks a circuit without a proof: every gate on every row, every copy, with any cell changed.
 
+mod cell;
 mod fold;
 pub mod forge;
 
 pub mod models;
+mod mutant;
 mod sweep;
 
+pub use cell::Hint;
+pub use mutant::{End, Mutant};
 pub use sweep::Sweep;
 
 use crate::assign::{Drawn, PhaseOne, PhaseThree, PhaseTwo, phase_one, phase_three, phase_two};
@@ -20,7 +24,7 @@ use crate::tensor::Tensor;
 use ff::{Field, PrimeField};
 use fold::{Cell, Node};
 use halo2_proofs::halo2curves::bn256::Fr;
-use halo2_proofs::plonk::{Advice, Column, ConstraintSystem};
+use halo2_proofs::plonk::{Advice, Column, ConstraintSystem, Expression};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::collections::HashMap;
@@ -52,9 +56,13 @@ pub struct Checker {
     drawn: Drawn,
     v: Fr,
     polys: Vec<Poly>,
-    /// Looked-up values and tags, `None` where the lookup is dropped.
-    lookups: Vec<Option<(Node, Node)>>,
+    /// Looked-up triples.
+    lookups: Vec<[Node; 3]>,
     names: Vec<String>,
+    /// What is left out.
+    mutants: Vec<Mutant>,
+    /// Lookups that are no part of the argument, by mutant; what the mutant keeps of a range is checked row by row.
+    dropped: Vec<Option<usize>>,
 }
 
 /// A gate constraint with the challenges put in.
@@ -72,13 +80,18 @@ struct Flat<'a> {
 }
 
 impl Checker {
-    /// The checker of a plan; lookups named in `dropped` are left out.
+    /// The checker of a plan with challenges from `seed`; the parts that `mutants` name are left out.
     #[must_use]
-    pub fn new(graph: &Graph, plan: Plan, seed: u64, dropped: &[String]) -> Self {
-        let fixture = Fixture::new(graph, std::sync::Arc::new(plan));
+    pub fn new(graph: &Graph, plan: Plan, seed: u64, mutants: &[Mutant]) -> Self {
+        Self::of(Fixture::new(graph, std::sync::Arc::new(plan)), seed, mutants)
+    }
+
+    /// The checker of the same circuit.
+    pub(crate) fn of(fixture: Fixture, seed: u64, mutants: &[Mutant]) -> Self {
         let params = fixture.plan().params.clone();
+        let dropped: Vec<String> = mutants.iter().filter_map(Mutant::lookup).collect();
         let mut cs = ConstraintSystem::default();
-        let columns = configure(&mut cs, &params, dropped);
+        let columns = configure(&mut cs, &params, &dropped);
         let mut fixed = vec![Vec::new(); cs.num_fixed_columns()];
         for (column, values) in fixed_columns(&params, &columns, fixture.fixed()) {
             fixed[column.index()] = values.to_vec();
@@ -95,13 +108,16 @@ impl Checker {
         });
         let polys = polys.collect();
         let found = logup::lookups(&params, &columns);
-        let lookup = |l: &logup::Lookup| {
-            let node = |e| fold::fold(e, &challenges);
-            (!dropped.contains(&l.name)).then(|| (node(&l.value), node(&l.tag)))
-        };
+        let node = |e: &Expression<Fr>| fold::fold(e, &challenges);
+        let lookup = |l: &logup::Lookup| [node(&l.value), node(&l.tag), node(&l.second)];
         Self {
             lookups: found.iter().map(lookup).collect(),
+            dropped: mutants
+                .iter()
+                .map(|m| found.iter().position(|l| m.lookup().as_ref() == Some(&l.name)))
+                .collect(),
             names: found.into_iter().map(|l| l.name).collect(),
+            mutants: mutants.to_vec(),
             fixture,
             cs,
             columns,
@@ -158,7 +174,7 @@ impl Checker {
         let fixed = self.fixture.fixed();
         let (drawn, v) = (self.drawn, self.v);
         let mut two = phase_two(self.plan(), fixed, &one, &drawn);
-        if self.lookups.iter().any(Option::is_none) {
+        if self.dropped.iter().any(Option::is_some) {
             self.argue(&one, &mut two);
         }
         let three = phase_three(self.plan(), fixed, &one, &two, drawn.alpha, v);
@@ -170,23 +186,30 @@ impl Checker {
         }
     }
 
-    /// `(value, tag)` of every lookup in a row; a dropped one looks up the entry (0, 0).
-    fn entries(&self, one: &PhaseOne, row: usize) -> Vec<(Fr, Fr)> {
+    /// The triple of every lookup in a row; a dropped one looks up the entry of zeros.
+    fn entries(&self, one: &[&[Fr]], row: usize) -> Vec<[Fr; 3]> {
+        let read = |cell: Cell, _: i32| match cell {
+            Cell::Fixed(c) => self.fixed[c][row],
+            Cell::Advice(c) => one[c][row],
+            Cell::Instance => Fr::ZERO,
+        };
+        let entry = |(i, lookup): (usize, &[Node; 3])| {
+            if self.dropped.contains(&Some(i)) {
+                [Fr::ZERO; 3]
+            } else {
+                lookup.each_ref().map(|node| node.evaluate(&read))
+            }
+        };
+        self.lookups.iter().enumerate().map(entry).collect()
+    }
+
+    /// Phase-1 columns by halo2 index.
+    fn by_index<'a>(&self, one: &'a PhaseOne) -> Vec<&'a [Fr]> {
         let mut advice: Vec<&[Fr]> = vec![&[]; self.cs.num_advice_columns()];
         for (column, values) in self.phase_one_columns().iter().zip(one) {
             advice[column.index()] = values;
         }
-        let read = |cell: Cell, _: i32| match cell {
-            Cell::Fixed(c) => self.fixed[c][row],
-            Cell::Advice(c) => advice[c][row],
-            Cell::Instance => Fr::ZERO,
-        };
-        let entry = |l: &Option<(Node, Node)>| {
-            l.as_ref().map_or((Fr::ZERO, Fr::ZERO), |(v, t)| {
-                (v.evaluate(&read), t.evaluate(&read))
-            })
-        };
-        self.lookups.iter().map(entry).collect()
+        advice
     }
 
     /// Counts the multiplicities again; values outside the table are not counted.
@@ -194,14 +217,19 @@ impl Checker {
         let fixed = self.fixture.fixed();
         let mut first = HashMap::new();
         for row in (0..self.plan().params.table_rows()).rev() {
-            let key = (fixed.table_value[row].to_repr(), fixed.table_tag[row].to_repr());
-            first.insert(key, row);
+            let entry = [
+                fixed.table_value[row],
+                fixed.table_tag[row],
+                fixed.table_second[row],
+            ];
+            first.insert(entry.map(|e| e.to_repr()), row);
         }
         let rows = self.plan().active_rows();
         let mut counts = vec![0u64; rows + 1];
+        let columns = self.by_index(one);
         for row in 0..rows {
-            for (value, tag) in self.entries(one, row) {
-                if let Some(at) = first.get(&(value.to_repr(), tag.to_repr())) {
+            for entry in self.entries(&columns, row) {
+                if let Some(at) = first.get(&entry.map(|e| e.to_repr())) {
                     counts[*at] += 1;
                 }
             }
@@ -215,13 +243,15 @@ impl Checker {
     fn argue(&self, one: &PhaseOne, two: &mut PhaseTwo) {
         let fixed = self.fixture.fixed();
         let Drawn { beta, theta, .. } = self.drawn;
+        let columns = self.by_index(one);
+        let part = |[value, tag, second]: [Fr; 3]| beta + value + theta * (tag + theta * second);
         for row in 0..self.plan().active_rows() {
-            let mut parts: Vec<Fr> = self
-                .entries(one, row)
-                .iter()
-                .map(|(v, t)| beta + v + theta * t)
-                .collect();
-            parts.push(beta + fixed.table_value[row] + theta * fixed.table_tag[row]);
+            let mut parts: Vec<Fr> = self.entries(&columns, row).into_iter().map(part).collect();
+            parts.push(part([
+                fixed.table_value[row],
+                fixed.table_tag[row],
+                fixed.table_second[row],
+            ]));
             logup::invert_all(&mut parts);
             let table = parts.pop().unwrap_or_default();
             let (in_sum, in_helpers) = parts.split_at(EXPRESSIONS_IN_SUM);
@@ -294,18 +324,28 @@ impl Checker {
     /// Every constraint that fails, each with its first row; `rows` limits the rows that are looked at.
     #[must_use]
     pub fn failures(&self, a: &Assignment, rows: Option<&[usize]>) -> Vec<Failure> {
+        self.failures_without(a, rows, &self.mutants)
+    }
+
+    /// As [`Checker::failures`], with a constraint or the copies left out.
+    pub(crate) fn failures_without(
+        &self,
+        a: &Assignment,
+        rows: Option<&[usize]>,
+        mutants: &[Mutant],
+    ) -> Vec<Failure> {
         let flat = self.flat(a);
         let all: Vec<usize> = (0..=self.plan().active_rows()).collect();
         let rows = rows.unwrap_or(&all);
         let mut found = Vec::new();
+        let left_out = |name: &str, row| mutants.iter().any(|m| m.leaves_out(name, &|| self.kinds(row)));
         for poly in &self.polys {
-            let failed = rows
-                .iter()
-                .find(|r| self.evaluate(&poly.node, &flat, **r) != Fr::ZERO);
-            if let Some(row) = failed {
+            let fails =
+                |r: usize| self.evaluate(&poly.node, &flat, r) != Fr::ZERO && !left_out(&poly.name, r);
+            if let Some(row) = rows.iter().copied().find(|r| fails(*r)) {
                 found.push(Failure {
                     constraint: poly.name.clone(),
-                    row: *row,
+                    row,
                 });
             }
         }
@@ -314,7 +354,7 @@ impl Checker {
                 Evaluated::Value => &a.three.value,
                 Evaluated::Accumulator => &a.three.accumulator,
             };
-            if source[from] != a.three.x[to] {
+            if source[from] != a.three.x[to] && !left_out("copy", to) {
                 found.push(Failure {
                     constraint: "copy".to_owned(),
                     row: to,
@@ -322,6 +362,7 @@ impl Checker {
                 break;
             }
         }
+        found.extend(self.kept_ranges(&flat, rows));
         found
     }
 

@@ -7,9 +7,9 @@ use inferproof_circuits::graph::Graph;
 use inferproof_circuits::plan::{Plan, PlanOptions};
 use inferproof_circuits::statement::Descriptor;
 use inferproof_circuits::tensor::{DType, Tensor};
-use inferproof_circuits::testing::Checker;
 use inferproof_circuits::testing::forge::Adversary;
 use inferproof_circuits::testing::models::{Builder, ConvSpec, everything, random_inputs};
+use inferproof_circuits::testing::{Checker, Mutant};
 
 struct Honest;
 
@@ -142,7 +142,18 @@ fn only_the_public_rows_stop_another_output() {
     let inputs = random_inputs(&graph, 4).unwrap();
     let cheat = Adversary::new(&graph, plan(&graph, 2, 1), inputs, 4).unwrap();
     assert_eq!(cheat.checker().failures(cheat.honest(), None), []);
-    assert!(cheat.kill_gate("tape/public row").is_some());
+    for rows in [
+        None,
+        Some("public state"),
+        Some("public carry"),
+        Some("public last"),
+    ] {
+        let name = "tape/public row".to_owned();
+        assert!(
+            cheat.forge(&Mutant::Constraint { name, rows }).is_some(),
+            "{rows:?}"
+        );
+    }
 }
 
 #[test]

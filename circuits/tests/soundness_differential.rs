@@ -52,7 +52,7 @@ fn network(seed: u64) -> Graph {
 }
 
 #[test]
-fn matches_reference_on_a_thousand_inputs_of_all_operators() {
+fn matches_soundness_reference_on_a_thousand_inputs_of_all_operators() {
     (0u64..100).into_par_iter().for_each(|seed| {
         let graph = network(seed);
         graph.validate().unwrap();

@@ -7,6 +7,8 @@
     reason = "a test fails by panicking and prints tables"
 )]
 
+use ff::Field;
+use halo2_proofs::halo2curves::bn256::Fr;
 use inferproof_circuits::assign::{Cells, Fault};
 use inferproof_circuits::graph::Graph;
 use inferproof_circuits::plan::{Plan, PlanOptions};
@@ -70,7 +72,15 @@ impl Fault for Mutation {
             11 => 4096,
             12 => (d >> 12) - 1,
             13 => d >> 12,
-            n => old ^ (1 << (n - 14)),
+            14 => 4094,
+            15 => 4097,
+            16 => 254,
+            17 => 62,
+            18 => 65,
+            19 => 15,
+            20 => 16,
+            21 => d / 2,
+            n => old ^ (1 << (n - 22)),
         };
         match self.kind {
             0 => c.y = new(c.y),
@@ -99,7 +109,7 @@ fn attempt(
         at: rng.next_u64() % made,
         seen: 0,
         kind: rng.next_u64() % 10,
-        amount: i64::try_from(rng.next_u64() % 22).unwrap(),
+        amount: i64::try_from(rng.next_u64() % 30).unwrap(),
     };
     let (witness, assignment) = checker.state(graph, inputs, &mut fault).unwrap();
     if !checker.may_hold(&assignment) || !checker.failures(&assignment, None).is_empty() {
@@ -142,10 +152,83 @@ fn forge_soundness_no_mutation_of_a_hint_changes_the_output() {
         totals[1] += u64::try_from(verdicts.iter().filter(|v| **v == Some(false)).count()).unwrap();
     }
     println!(
-        "{MUTATIONS} mutations, {} accepted, {} wrong outputs accepted",
+        "figure: {MUTATIONS} hint mutations recomputed downstream: {} true statements, {} wrong outputs accepted",
         totals[0], totals[1]
     );
     // Another in-range input is a true statement about that input, and a no-op changes nothing.
     assert!(totals[0] > 0 && totals[0] < MUTATIONS / 2);
     assert_eq!(totals[1], 0);
+}
+
+/// Field elements in single cells of each network.
+const ELEMENTS: u64 = 1_000;
+
+/// A value that a cheat may put into a cell instead of `old`.
+fn element(old: Fr, kind: u64, d: u64, rng: &mut ChaCha20Rng) -> Fr {
+    let power = |bits: u64| Fr::from(1 << bits);
+    match kind {
+        0 => Fr::ZERO,
+        1 => -Fr::ONE,
+        2 => -old,
+        3 => old + Fr::ONE,
+        4 => old - Fr::ONE,
+        5 => Checker::quotient(old, d),
+        6 => Checker::quotient(old + Fr::ONE, 255),
+        7 => Checker::quotient(Fr::ONE, 2),
+        8 => power([4, 6, 8, 12, 24][usize::try_from(rng.next_u64() % 5).unwrap()]),
+        9 => power([4, 6, 8, 12, 24][usize::try_from(rng.next_u64() % 5).unwrap()]) - Fr::ONE,
+        10 => old + power(64),
+        11 => -power(rng.next_u64() % 13),
+        _ => Fr::random(rng),
+    }
+}
+
+#[test]
+fn forge_soundness_no_field_element_in_a_cell_changes_the_statement() {
+    let mut totals = [0usize; 3];
+    for seed in 0..NETWORKS {
+        let graph = network(seed);
+        let options = PlanOptions {
+            lanes: Some(2),
+            limb_split: Some(1 + u32::try_from(seed % 3).unwrap()),
+            ..PlanOptions::default()
+        };
+        let checker = Checker::new(&graph, Plan::new(&graph, &options).unwrap(), seed, &[]);
+        let inputs = random_inputs(&graph, seed).unwrap();
+        let mut honest = Mutation {
+            at: u64::MAX,
+            seen: 0,
+            kind: 0,
+            amount: 0,
+        };
+        let (_, honest) = checker.state(&graph, &inputs, &mut honest).unwrap();
+        let (hints, rows) = (
+            checker.hints(),
+            checker.plan().cost.activations + checker.plan().cost.inputs,
+        );
+        let verdicts: Vec<(bool, bool)> = (0..ELEMENTS)
+            .into_par_iter()
+            .map(|n| {
+                let mut rng = ChaCha20Rng::seed_from_u64(seed << 40 | n);
+                let mut below =
+                    |n: usize| usize::try_from(rng.next_u64() % u64::try_from(n).unwrap()).unwrap();
+                let (hint, row) = (hints[below(hints.len())], below(rows));
+                let (kind, d) = (rng.next_u64() % 13, 4096 * (1 + rng.next_u64() % 64));
+                let salt = rng.next_u64();
+                let change = |old: Fr| element(old, kind, d, &mut ChaCha20Rng::seed_from_u64(salt));
+                let forged = checker.with_hint(&honest, hint, row, change);
+                let accepted = checker.failures(&forged, None).is_empty();
+                (accepted, accepted && !Checker::same_statement(&honest, &forged))
+            })
+            .collect();
+        totals[0] += verdicts.len();
+        totals[1] += verdicts.iter().filter(|v| v.0).count();
+        totals[2] += verdicts.iter().filter(|v| v.1).count();
+    }
+    let [all, accepted, wrong] = totals;
+    println!(
+        "figure: {all} field elements in small cells, multiplicities, helpers and overhangs: {accepted} change nothing, {wrong} other statements accepted"
+    );
+    assert!(accepted < all / 2);
+    assert_eq!(wrong, 0);
 }

@@ -32,7 +32,7 @@ fn sweep(name: &str, graph: &Graph) {
     assert_eq!(checker.failures(&assignment, None), []);
     let found = checker.sweep(&assignment);
     println!(
-        "{name}: {} cells, {} accepted, free: {:?}",
+        "figure: {name}: {} advice cells changed by +-1, {} accepted; free: {:?}",
         found.cells,
         found.accepted.len(),
         found.free
@@ -48,16 +48,16 @@ fn model(name: &str) -> Graph {
 }
 
 #[test]
-fn sweep_tiny_cnn() {
+fn sweep_soundness_tiny_cnn() {
     sweep("tiny_cnn", &model("tiny_cnn"));
 }
 
 #[test]
-fn sweep_tiny_mlp() {
+fn sweep_soundness_tiny_mlp() {
     sweep("tiny_mlp", &model("tiny_mlp"));
 }
 
 #[test]
-fn sweep_every_operator() {
+fn sweep_soundness_every_operator() {
     sweep("everything", &everything(1, DType::I8).unwrap());
 }

@@ -6,6 +6,7 @@ mod error;
 mod inspect;
 mod json;
 mod options;
+mod out;
 mod progress;
 mod prove;
 mod run;
@@ -14,6 +15,7 @@ mod srs;
 mod tradeoff;
 mod verify;
 
+use self::out::say;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -55,7 +57,7 @@ pub fn main() -> ExitCode {
         Ok(program) => program,
         Err(error) => {
             if json && error.use_stderr() {
-                println!("{}", json::error(&error.render().to_string()));
+                say!("{}", json::error(&error.render().to_string()));
             }
             error.exit()
         }
@@ -77,7 +79,7 @@ pub fn main() -> ExitCode {
             let message = error.with_causes();
             eprintln!("error: {message}");
             if json {
-                println!("{}", json::error(&message));
+                say!("{}", json::error(&message));
             }
             ExitCode::FAILURE
         }

@@ -1,6 +1,7 @@
 //! Keys, setup and proofs.
 
 pub mod calibrate;
+mod entropy;
 pub mod files;
 pub mod input;
 pub mod keys;

@@ -1,8 +1,4 @@
 //! The inferproof program.
-#![allow(
-    clippy::print_stdout,
-    reason = "this is the program: its answers go to stdout"
-)]
 
 mod cli;
 

@@ -1,5 +1,6 @@
 //! One proof.
 
+use crate::entropy::system_rng;
 use crate::keys::{KeysError, ModelKeys, check_environment};
 use crate::plonk::{PlonkError, create_proof};
 use crate::profile::Profile;
@@ -14,8 +15,6 @@ use inferproof_circuits::{
 use inferproof_verifier::{
     NamedTensor, Nonce, ProofFile, Trusted, Verified, VerifyError, VerifyOptions, statement_scalar, verify,
 };
-use rand_chacha::ChaCha20Rng;
-use rand_core::{OsRng, SeedableRng};
 
 /// Why there is no proof.
 #[derive(Debug, thiserror::Error)]
@@ -160,7 +159,7 @@ fn transcript(
     statement: Fr,
 ) -> Result<(Vec<u8>, Profile), ProveError> {
     let witness = Witness::new(keys.graph(), keys.plan(), inputs)?;
-    let rng = ChaCha20Rng::from_rng(OsRng).map_err(|e| ProveError::Entropy {
+    let rng = system_rng().map_err(|e| ProveError::Entropy {
         reason: e.to_string(),
     })?;
     Ok(create_proof(keys, &witness, instance, statement, rng)?)

@@ -3,6 +3,9 @@
 mod batch;
 mod environment;
 mod fixture;
+mod hygiene;
 mod keys;
+mod mutations;
 mod proofs;
+mod rounds;
 mod statements;

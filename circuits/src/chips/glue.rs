@@ -7,10 +7,10 @@
 //!
 //! | id | degree | constraint | dropped, a prover could ... | test |
 //! |---|---|---|---|---|
-//! | `weights` | 4 | `active K = k_step K_prev + sum_l w_l alpha^l` | use other weights | `soundness` |
-//! | `identity` | 5 | `active G = g_step G_prev + [Z] + coef K X` | leave out a term | `soundness` |
-//! | `check` | 5 | `[check] G = 0` | leave the identity open | `soundness` |
-//! | copy of X | permutation | X = evaluation of the plane | use another input | `soundness` |
+//! | `weights` | 4 | `active K = k_step K_prev + sum_l w_l alpha^l` | use other weights | `forge_weights` |
+//! | `identity` | 5 | `active G = g_step G_prev + [Z] + coef K X` | leave out a term | `forge_identity` |
+//! | `check` | 5 | `[check] G = 0` | leave the identity open | `forge_check` |
+//! | copy of X | permutation | X = evaluation of the plane | use another input | `forge_copy` |
 //!
 //! Z is read only in rows whose exponent of v lies outside the output window.
 

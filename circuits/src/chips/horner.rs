@@ -11,8 +11,8 @@
 //!
 //! | id | degree | constraint | dropped, a prover could ... | test |
 //! |---|---|---|---|---|
-//! | `value` | 5 | `active H = step H_prev + ...` | feed an operator another input | `soundness` |
-//! | `accumulator` | 5 | `active E = step E_prev + ...` | give an operator another output | `soundness` |
+//! | `value` | 5 | `active H = step H_prev + ...` | feed an operator another input | `forge_value` |
+//! | `accumulator` | 5 | `active E = step E_prev + ...` | give an operator another output | `forge_accumulator` |
 //!
 //! Exponents of a plane are distinct and below `S * height`; the error of one evaluation is at most that over |F|.
 

@@ -12,9 +12,9 @@
 //!
 //! | id | degree | constraint | dropped, a prover could ... | test |
 //! |---|---|---|---|---|
-//! | `helper i` | 5 | `active (h e1 e2 e3 - e1 e2 - e1 e3 - e2 e3) = 0` | leave three ranges | `soundness` |
-//! | `running sum` | 5 | `active ((s' - s - sum h) t e1 e2 - t (e1 + e2) + m e1 e2) = 0` | leave all ranges | `soundness` |
-//! | `boundary` | 2 | `q_bound s = 0` in the first and the last row | add any constant to the sum | `soundness` |
+//! | `helper i` | 5 | `active (h e1 e2 e3 - e1 e2 - e1 e3 - e2 e3) = 0` | leave three ranges | `forge_helper` |
+//! | `running sum` | 5 | `active ((s' - s - sum h) t e1 e2 - t (e1 + e2) + m e1 e2) = 0` | leave all ranges | `forge_running_sum` |
+//! | `boundary` | 2 | `q_bound s = 0` in the first and the last row | add any constant to the sum | `forge_boundary` |
 //!
 //! Multiplicities are free field elements: any choice that satisfies the equation for random beta puts every `e` in the
 //! table as long as there are fewer lookups than the modulus. Error: (lookups + table rows) / |F|.

@@ -5,7 +5,7 @@
 //!
 //! | id | degree | constraint | dropped, a prover could ... | test |
 //! |---|---|---|---|---|
-//! | `max l` | 4 | `q_max a r1 r0 = 0` | give any value above all taps | `soundness` |
+//! | `max l` | 4 | `q_max a r1 r0 = 0` | give any value above all taps | `forge_max` |
 //!
 //! No wrap: y and the taps are bytes, the differences are ranged to at most 24 bits.
 

@@ -6,8 +6,8 @@
 //!
 //! | id | degree | constraint | dropped, a prover could ... | test |
 //! |---|---|---|---|---|
-//! | `clamp l` | 5 | `active (1 - q_max) a y (R - y) = 0` | give any `y` with a fitting `a` | `soundness` |
-//! | `y l`, `a l`, ... | lookups | ranges of y, a, r1, r0, d1 - 1 - r1 ([`super::logup`]) | trade quotient for remainder | `soundness` |
+//! | `clamp l` | 5 | `active (1 - q_max) a y (R - y) = 0` | give any `y` with a fitting `a` | `forge_clamp` |
+//! | `y l`, `a l`, ... | lookups | ranges of y, a, r1, r0, d1 - 1 - r1 ([`super::logup`]) | trade quotient for remainder | `forge_range_of_y`, `_a`, `_r1`, `_r0`, `_gap` |
 //!
 //! No wrap: `|m acc| + |B| + d (|t| + 1) < 2^64`, checked for every operator when the plan is made, so the field equation
 //! is an integer equation, and `0 <= r < d` makes quotient and remainder unique.

@@ -12,8 +12,8 @@
 //!
 //! | id | degree | constraint | dropped, a prover could ... | test |
 //! |---|---|---|---|---|
-//! | `public row` | 3 | `q_pub (I - S) = 0` | prove another input or output than it states | `soundness` |
-//! | `public row`, folded | 5 | `[last] (P - S) + [carry] (P - S - 256^L P') + [state] (I - S - 256^L P') = 0` | likewise | `public_rows` |
+//! | `public row` | 3 | `q_pub (I - S) = 0` | prove another input or output than it states | `forge_public_row` |
+//! | `public row`, folded | 5 | `[last] (P - S) + [carry] (P - S - 256^L P') + [state] (I - S - 256^L P') = 0` | likewise | `only_the_public_rows_stop_another_output` |
 //!
 //! Every public row is determined: it lies in one chain `r, r + G, ...` that ends in a `last` row, begins in a `state` row,
 //! and whose P are all forced, so `I_r` is the sum above. No wrap: every `y_l` is ranged to one byte by [`super::logup`],

@@ -1,6 +1,7 @@
 //! `inferproof calibrate`
 
 use super::error::CliError;
+use super::out::say;
 use super::progress::Progress;
 use inferproof_prover::calibrate;
 use inferproof_prover::files::Cache;
@@ -21,18 +22,16 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     };
     calibrate::store(&cache, &rates)?;
     if args.json {
-        println!("{}", json!({ "rates": rates }));
+        say!("{}", json!({ "rates": rates }));
         return Ok(());
     }
-    println!(
-        "processor time on this machine, used by the estimates of `inspect` and `tradeoff` from now on:"
-    );
-    println!("  point added to a bucket  {:>7.1} ns", rates.addition_ns);
-    println!("  butterfly                {:>7.1} ns", rates.butterfly_ns);
-    println!("  product of constraints   {:>7.1} ns", rates.product_ns);
-    println!("  cell                     {:>7.1} ns", rates.cell_ns);
-    println!("  byte of a key            {:>7.1} ns", rates.load_ns);
-    println!("  start                    {:>7.1} ms", rates.fixed_ms);
-    println!("Layouts are chosen by the built-in rates, so that a model has one model id on every machine.");
+    say!("processor time on this machine, used by the estimates of `inspect` and `tradeoff` from now on:");
+    say!("  point added to a bucket  {:>7.1} ns", rates.addition_ns);
+    say!("  butterfly                {:>7.1} ns", rates.butterfly_ns);
+    say!("  product of constraints   {:>7.1} ns", rates.product_ns);
+    say!("  cell                     {:>7.1} ns", rates.cell_ns);
+    say!("  byte of a key            {:>7.1} ns", rates.load_ns);
+    say!("  start                    {:>7.1} ms", rates.fixed_ms);
+    say!("Layouts are chosen by the built-in rates, so that a model has one model id on every machine.");
     Ok(())
 }

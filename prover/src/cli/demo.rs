@@ -1,5 +1,6 @@
 //! `inferproof demo`
 
+use super::out::say;
 use super::progress::Progress;
 use super::{error::CliError, json, options};
 use inferproof_circuits::plan::PlanOptions;
@@ -46,22 +47,22 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         prove::prove(&keys, &inputs, None)?
     };
     let outputs = proved.verified.final_outputs()?;
-    println!("{}", json::show_outputs(keys.graph(), &outputs));
-    println!("{}", json::exactness(keys.graph(), &proved.ran.differing));
+    say!("{}", json::show_outputs(keys.graph(), &outputs));
+    say!("{}", json::exactness(keys.graph(), &proved.ran.differing));
     let answer = outputs.first().and_then(largest);
-    println!(
+    say!(
         "the network says {}, the label is {}",
         answer.map_or("?".to_owned(), |a| a.to_string()),
         label.map_or("?".to_owned(), |l| l.to_string())
     );
     let file_bytes = proved.file.to_bytes()?.len();
-    println!(
+    say!(
         "proved in {:.0} ms, verified in {:.1} ms; proof {} bytes, file with statement and key {file_bytes} bytes",
         proved.prove_ms,
         proved.verify_ms,
         proved.file.proof.len()
     );
-    println!("model id {}", keys.verifying().id());
+    say!("model id {}", keys.verifying().id());
     refuse_changed(&proved, keys.verifying().id())
 }
 
@@ -90,7 +91,7 @@ fn refuse_changed(proved: &Proved, id: ModelId) -> Result<(), CliError> {
     };
     match verify(Trusted::ModelId(id), &file, &options) {
         Err(error @ VerifyError::Rejected) => {
-            println!("with the first output changed from {before} to {after}: {error}");
+            say!("with the first output changed from {before} to {after}: {error}");
             Ok(())
         }
         _ => Err(wrong()),
@@ -115,7 +116,7 @@ fn draw(image: &NamedArray) {
             .iter()
             .map(|ink| [shade(*ink); 2].iter().collect::<String>())
             .collect();
-        println!("{}", text.trim_end());
+        say!("{}", text.trim_end());
     }
 }
 

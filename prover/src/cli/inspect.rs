@@ -1,5 +1,6 @@
 //! `inferproof inspect`
 
+use super::out::say;
 use super::{error::CliError, json, options};
 use inferproof_circuits::graph::Node;
 use inferproof_circuits::plan::{FIELD_BITS, Prediction, Rates};
@@ -35,7 +36,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         if args.soundness {
             map.insert("soundness".to_owned(), json!(model.plan().risks()));
         }
-        println!("{}", Json::Object(map));
+        say!("{}", Json::Object(map));
         return Ok(());
     }
     show_network(&model);
@@ -48,16 +49,16 @@ pub fn run(args: &Args) -> Result<(), CliError> {
 
 /// The soundness account: degrees per challenge and the total error.
 fn show_risks(model: &Model) {
-    println!(
+    say!(
         "\nsoundness: a false statement passes each check with a chance of at most degree / |F|, |F| > 2^{FIELD_BITS}"
     );
     let risks = model.plan().risks();
     for risk in &risks {
-        println!("  {:<22} {:<46} {:>16}", risk.challenge, risk.what, risk.degree);
+        say!("  {:<22} {:<46} {:>16}", risk.challenge, risk.what, risk.degree);
     }
     let total: u128 = risks.iter().map(|r| r.degree).sum();
     let bits = u128::BITS - total.leading_zeros();
-    println!("  total: {total} < 2^{bits}, error < 2^-{}", FIELD_BITS - bits);
+    say!("  total: {total} < 2^{bits}, error < 2^-{}", FIELD_BITS - bits);
 }
 
 /// Counts of differing accumulators of a node: listed ones, and channels that have any.
@@ -127,14 +128,21 @@ fn show_network(model: &Model) {
         } else {
             "taken as"
         };
-        println!(
+        say!(
             "input {} {}: {kind} {}, scale {}, zero point {}",
-            port.name, info.shape, info.dtype, info.scale, info.zero_point
+            port.name,
+            info.shape,
+            info.dtype,
+            info.scale,
+            info.zero_point
         );
     }
-    println!(
+    say!(
         "{:<28} {:<10} {:<18} {:>12}  differs from onnxruntime",
-        "node", "operator", "output", "mults"
+        "node",
+        "operator",
+        "output",
+        "mults"
     );
     for node in &graph.nodes {
         let info = graph.tensor(node.output);
@@ -144,7 +152,7 @@ fn show_network(model: &Model) {
         } else {
             format!("at {values} accumulators in {channels} channels")
         };
-        println!(
+        say!(
             "{:<28} {:<10} {:<18} {:>12}  {exact}; {} scale {} zero point {}",
             node.name,
             node.op.kind(),
@@ -157,18 +165,20 @@ fn show_network(model: &Model) {
     }
     for port in &graph.outputs {
         let tail: Vec<&str> = port.tail.iter().map(|op| op.kind()).collect();
-        println!("output {}: in the clear {tail:?}", port.name);
+        say!("output {}: in the clear {tail:?}", port.name);
     }
 }
 
 fn show_plan(model: &Model) {
     let (plan, cost) = (model.plan(), model.plan().cost);
     let (small, full) = per_activation(model);
-    println!(
+    say!(
         "\nlayout: k {} (2^{} rows), {} lanes",
-        plan.k, plan.k, plan.params.lanes
+        plan.k,
+        plan.k,
+        plan.params.lanes
     );
-    println!(
+    say!(
         "rows: tape {}, glue {}, table {}; activations {}, inputs {}, weights {}, multiplications {}",
         cost.tape_rows,
         cost.glue_rows,
@@ -178,18 +188,23 @@ fn show_plan(model: &Model) {
         cost.weights,
         model.graph().macs()
     );
-    println!(
+    say!(
         "columns: {} small, {} full-size, {} fixed, {} under permutation; gate degree {}",
-        cost.columns_small, cost.columns_full, cost.columns_fixed, cost.columns_permutation, cost.degree
+        cost.columns_small,
+        cost.columns_full,
+        cost.columns_fixed,
+        cost.columns_permutation,
+        cost.degree
     );
-    println!(
+    say!(
         "cells: {} small ({small:.2} per activation or input), {} full-size ({full:.2} per activation)",
-        cost.cells_small, cost.cells_full
+        cost.cells_small,
+        cost.cells_full
     );
-    println!("proof: {} bytes with KZG and SHPLONK", cost.proof_bytes);
+    say!("proof: {} bytes with KZG and SHPLONK", cost.proof_bytes);
     let estimate = estimate(model);
     let megabytes = |bytes: u64| bytes.div_ceil(1 << 20);
-    println!(
+    say!(
         "estimate: {:.1} s of processor time, {} MB of memory, proving key {} MB",
         estimate.cpu_ms / 1e3,
         megabytes(estimate.peak_bytes),

@@ -1,5 +1,6 @@
 //! `inferproof prove`
 
+use super::out::say;
 use super::progress::Progress;
 use super::{error::CliError, json, options};
 use inferproof_prover::profile::{cpu_ms, peak_bytes};
@@ -68,13 +69,13 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         if let Json::Object(mut more) = more {
             figures.append(&mut more);
         }
-        println!("{}", Json::Object(figures));
+        say!("{}", Json::Object(figures));
         return Ok(());
     }
-    println!("{}", json::show_outputs(keys.graph(), &proved.ran.outputs));
-    println!("{}", json::exactness(keys.graph(), &proved.ran.differing));
-    println!("model id {id}");
-    println!(
+    say!("{}", json::show_outputs(keys.graph(), &proved.ran.outputs));
+    say!("{}", json::exactness(keys.graph(), &proved.ran.differing));
+    say!("model id {id}");
+    say!(
         "proved in {:.0} ms, verified in {:.1} ms; proof {} bytes, file {} bytes: {}",
         proved.prove_ms,
         proved.verify_ms,

@@ -1,5 +1,6 @@
 //! `inferproof run`
 
+use super::out::say;
 use super::{error::CliError, json, options};
 use inferproof_circuits::import::onnx;
 use inferproof_prover::{files, keys::KeysError, prove};
@@ -27,10 +28,10 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let inputs = options::load_inputs(&args.input, &graph, args.sample)?;
     let ran = prove::run(&graph, &inputs)?;
     if args.json {
-        println!("{}", Json::Object(json::ran(&graph, &ran)));
+        say!("{}", Json::Object(json::ran(&graph, &ran)));
         return Ok(());
     }
-    println!("{}", json::show_outputs(&graph, &ran.outputs));
-    println!("{}", json::exactness(&graph, &ran.differing));
+    say!("{}", json::show_outputs(&graph, &ran.outputs));
+    say!("{}", json::exactness(&graph, &ran.differing));
     Ok(())
 }

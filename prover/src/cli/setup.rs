@@ -1,5 +1,6 @@
 //! `inferproof setup`
 
+use super::out::say;
 use super::{error::CliError, json, options};
 use serde_json::Value as Json;
 use std::path::PathBuf;
@@ -26,9 +27,9 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         figures.insert("model_id".to_owned(), id.into());
         figures.insert("vk_bytes".to_owned(), keys.verifying().to_bytes().len().into());
         figures.insert("pk_bytes".to_owned(), keys.proving_bytes().into());
-        println!("{}", Json::Object(figures));
+        say!("{}", Json::Object(figures));
     } else {
-        println!("{id}");
+        say!("{id}");
     }
     Ok(())
 }

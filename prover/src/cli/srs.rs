@@ -1,6 +1,7 @@
 //! `inferproof srs`
 
 use super::error::CliError;
+use super::out::say;
 use super::progress::Progress;
 use inferproof_prover::srs::{ImportOptions, Pin, Srs};
 use std::path::PathBuf;
@@ -70,7 +71,7 @@ pub fn run(command: &Command) -> Result<(), CliError> {
                 check_hash(file, hash)?;
             }
             show(&open(file)?);
-            println!("all points are in order");
+            say!("all points are in order");
         }
         Command::Info { file } => show(&open(file)?),
         Command::Import {
@@ -109,10 +110,10 @@ fn check_hash(file: &std::path::Path, hash: &str) -> Result<(), CliError> {
 
 fn show(srs: &Srs) {
     let digest: String = srs.digest().iter().map(|b| format!("{b:02x}")).collect();
-    println!("rows    2^{}", srs.k());
-    println!("digest  {digest}");
-    println!("source  {}", srs.source());
+    say!("rows    2^{}", srs.k());
+    say!("digest  {digest}");
+    say!("source  {}", srs.source());
     if srs.is_insecure() {
-        println!("INSECURE: whoever made it can forge proofs");
+        say!("INSECURE: whoever made it can forge proofs");
     }
 }

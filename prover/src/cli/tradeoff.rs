@@ -4,6 +4,7 @@ mod page;
 
 use super::error::CliError;
 use super::options;
+use super::out::say;
 use indicatif::{ProgressBar, ProgressStyle};
 use inferproof_circuits::graph::Graph;
 use inferproof_circuits::plan::{K_RANGE, Optimize, Plan, PlanOptions, Rates};
@@ -324,10 +325,10 @@ fn zero_inputs(graph: &Graph) -> Json {
 fn show(args: &Args, rows: &[Row]) {
     if args.json {
         let rows: Vec<Json> = rows.iter().map(Row::json).collect();
-        println!("{}", json!({ "plans": rows }));
+        say!("{}", json!({ "plans": rows }));
         return;
     }
-    println!("  k lanes  proof B   time s  memory MB   key MB  verify ms");
+    say!("  k lanes  proof B   time s  memory MB   key MB  verify ms");
     for row in rows {
         let megabytes = |bytes: u64| bytes.div_ceil(1 << 20);
         let verify = row
@@ -338,7 +339,7 @@ fn show(args: &Args, rows: &[Row]) {
             (false, true) => "  on the front",
             (false, false) => "",
         };
-        println!(
+        say!(
             "{:>3} {:>5} {:>8} {:>8.2} {:>10} {:>8} {:>10}{mark}",
             row.k,
             row.lanes,
@@ -349,7 +350,7 @@ fn show(args: &Args, rows: &[Row]) {
             verify
         );
     }
-    println!(
+    say!(
         "{} processor time; {} and {} in {}",
         if args.predict { "estimated" } else { "measured" },
         CSV_FILE,

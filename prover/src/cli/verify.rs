@@ -7,6 +7,7 @@
 mod claims;
 mod trust;
 
+use super::out::say;
 use super::{error::CliError, json, options};
 use inferproof_circuits::statement::PublicPort;
 use inferproof_prover::files;
@@ -157,7 +158,7 @@ fn refuse(args: &Args, path: &Path, model: Option<String>, error: &CliError) {
         } else {
             Json::Null
         };
-        println!(
+        say!(
             "{}",
             json!({
                 "file": path.display().to_string(),
@@ -196,16 +197,16 @@ fn report(
             "outputs".to_owned(),
             json::named(outs.iter().map(String::as_str), outputs.iter().map(json::value)),
         );
-        println!("{}", Json::Object(object));
+        say!("{}", Json::Object(object));
         return Ok(());
     }
-    println!(
+    say!(
         "{}: valid, {verify_ms:.1} ms, model {}",
         path.display(),
         verified.model
     );
     for ((port, _), value) in verified.outputs.iter().zip(&outputs) {
-        println!("{}", json::show_value(&port.name, value));
+        say!("{}", json::show_value(&port.name, value));
     }
     Ok(())
 }

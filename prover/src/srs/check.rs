@@ -8,6 +8,7 @@
 //! | `sum a_i l[i] = sum c_i g[i]`, random `a`, `c` its coefficients | `l` is the Lagrange basis, but for a chance of 2^-128 |
 
 use super::fault::{Part, SrsError};
+use crate::entropy;
 use halo2_proofs::arithmetic::best_multiexp;
 use halo2_proofs::halo2curves::CurveAffine;
 use halo2_proofs::halo2curves::bn256::{Bn256, Fq, Fq2, Fr, G1Affine, G2Affine};
@@ -18,7 +19,7 @@ use halo2_proofs::halo2curves::serde::SerdeObject;
 use halo2_proofs::poly::EvaluationDomain;
 use inferproof_verifier::srs::{PointFault, check_g2};
 use rand_chacha::ChaCha20Rng;
-use rand_core::{OsRng, RngCore, SeedableRng};
+use rand_core::RngCore;
 use rayon::prelude::*;
 use std::io::Read;
 
@@ -31,11 +32,9 @@ const CHUNK: usize = 1 << 14;
 
 /// A generator seeded by the operating system; the failure of the latter is an error, not a panic.
 pub(super) fn system_rng() -> Result<ChaCha20Rng, SrsError> {
-    let mut seed = [0; 32];
-    OsRng.try_fill_bytes(&mut seed).map_err(|e| SrsError::Entropy {
+    entropy::system_rng().map_err(|e| SrsError::Entropy {
         reason: e.to_string(),
-    })?;
-    Ok(ChaCha20Rng::from_seed(seed))
+    })
 }
 
 /// Reads `count` G1 points and checks each. `count` must be bounded by the length of the input.

@@ -26,7 +26,7 @@ use inferproof_circuits::{
     ops::{Dense, Op},
     plan::{Plan, PlanOptions},
     quant::OutputQuant,
-    statement::Descriptor,
+    statement::{Descriptor, PublicPort},
     tail::TailOp,
     tensor::{DType, Shape, Tensor},
 };
@@ -135,9 +135,56 @@ pub fn srs_verifier(k: u32, srs: &ParamsKZG<Bn256>, insecure: bool) -> SrsVerifi
     SrsVerifier::new(k, &srs.s_g2(), insecure).unwrap()
 }
 
+/// Two dense layers side by side: two inputs and two outputs, alike in shape and type.
+fn pair_graph(spec: Spec) -> Graph {
+    let (mut a, b) = (graph(spec), graph(spec));
+    let Op::Dense(dense) = &b.nodes[0].op else {
+        panic!("a dense layer")
+    };
+    let weights = dense.weights.iter().map(|w| 3 - w).collect();
+    let quant = OutputQuant {
+        scales: vec![0.125],
+        zero_point: 3,
+        lo: -128,
+        hi: 127,
+    };
+    let x = a.tensors[0].quant();
+    let dense = Dense::new(1, spec.values, spec.outputs, weights, &x, &[], &quant).unwrap();
+    a.tensors.extend(b.tensors.into_iter().map(|t| TensorInfo {
+        name: format!("{}2", t.name),
+        ..t
+    }));
+    a.nodes.push(Node {
+        name: "fc2".to_owned(),
+        op: Op::Dense(dense),
+        inputs: vec![TensorId(2)],
+        output: TensorId(3),
+    });
+    a.inputs.push(InputPort {
+        name: "x2".to_owned(),
+        tensor: TensorId(2),
+        float: true,
+    });
+    let tail = a.outputs[0].tail.clone();
+    a.outputs.push(OutputPort {
+        name: "y2".to_owned(),
+        tensor: TensorId(3),
+        tail,
+    });
+    a
+}
+
 impl Model {
     pub fn new(spec: Spec) -> Self {
-        let graph = graph(spec);
+        Self::of(graph(spec), spec)
+    }
+
+    /// A model with two inputs and two outputs.
+    pub fn pair(spec: Spec) -> Self {
+        Self::of(pair_graph(spec), spec)
+    }
+
+    fn of(graph: Graph, spec: Spec) -> Self {
         let options = PlanOptions {
             lanes: Some(spec.lanes),
             limb_split: Some(spec.limb_split),
@@ -176,8 +223,8 @@ impl Model {
         Tensor::new(shape, DType::I8, x.to_vec()).unwrap()
     }
 
-    fn circuit(&self, x: &[i32], session: &Session<ChaCha20Rng>) -> InferenceCircuit {
-        let witness = Witness::new(&self.graph, self.fixture.plan(), &[self.input(x)]).unwrap();
+    fn circuit(&self, inputs: &[Tensor], session: &Session<ChaCha20Rng>) -> InferenceCircuit {
+        let witness = Witness::new(&self.graph, self.fixture.plan(), inputs).unwrap();
         let vk = self.proving.get_vk();
         let column = vk.get_domain().empty_lagrange();
         let source = session.point_source(self.srs.clone(), column, vk.cs().blinding_factors() + 1);
@@ -190,30 +237,44 @@ impl Model {
     }
 
     pub fn prove(&self, x: &[i32], nonce: Option<Nonce>) -> ProofFile {
-        let inputs = vec![self.input(x)];
-        let outputs = vec![self.graph.run(&inputs).unwrap().remove(1)];
+        self.prove_all(&[x], nonce)
+    }
+
+    /// A proof for a model with several inputs.
+    pub fn prove_all(&self, x: &[&[i32]], nonce: Option<Nonce>) -> ProofFile {
+        let inputs: Vec<Tensor> = x.iter().map(|x| self.input(x)).collect();
+        let values = self.graph.run(&inputs).unwrap();
+        let outputs: Vec<Tensor> = self
+            .graph
+            .outputs
+            .iter()
+            .map(|o| values[o.tensor.0].clone())
+            .collect();
         let instance = self.key.descriptor().instance(&inputs, &outputs).unwrap();
         let statement = statement_scalar(&self.key, &inputs, &outputs, nonce.as_ref()).unwrap();
-        let named = |name: &str, mut tensors: Vec<Tensor>| {
-            vec![NamedTensor {
-                name: name.to_owned(),
-                tensor: tensors.remove(0),
-            }]
+        let named = |ports: &[PublicPort], tensors: &[Tensor]| {
+            let named = |(port, tensor): (&PublicPort, &Tensor)| NamedTensor {
+                name: port.name.clone(),
+                tensor: tensor.clone(),
+            };
+            ports.iter().zip(tensors).map(named).collect()
         };
+        let descriptor = self.key.descriptor();
+        let proof = self.transcript(&inputs, &instance, statement);
         ProofFile {
             backend: self.key.backend(),
             model: self.key.id(),
             key: self.key.to_bytes().to_vec(),
-            inputs: named("x", inputs),
-            outputs: named("y", outputs),
+            inputs: named(&descriptor.inputs, &inputs),
+            outputs: named(&descriptor.outputs, &outputs),
             nonce,
-            proof: self.transcript(x, &instance, statement),
+            proof,
         }
     }
 
-    fn transcript(&self, x: &[i32], instance: &[Fr], statement: Fr) -> Vec<u8> {
+    fn transcript(&self, inputs: &[Tensor], instance: &[Fr], statement: Fr) -> Vec<u8> {
         let mut session = self.session(statement);
-        let circuit = self.circuit(x, &session);
+        let circuit = self.circuit(inputs, &session);
         let columns = [instance];
         let (srs, pk, circuits, instances) = (&*self.srs, &self.proving, &[circuit], &[columns.as_slice()]);
         let rng = session.clone();
@@ -288,7 +349,7 @@ impl TranscriptWrite<G1Affine, Challenge255<G1Affine>> for Swapped<'_> {
 /// A cheat's proof about `column`, which is the honest column after rows are taken modulo their number.
 pub fn wrapped_proof(model: &Model, x: &[i32], honest: &[Fr], column: &[Fr], statement: Fr) -> Vec<u8> {
     let session = model.session(statement);
-    let circuit = model.circuit(x, &session);
+    let circuit = model.circuit(&[model.input(x)], &session);
     let mut inner = session.clone();
     inner
         .common_scalar(model.proving.get_vk().transcript_repr())
@@ -396,4 +457,23 @@ pub fn assert_refused(model: &Model, file: &ProofFile, what: &str) {
         Err(error) if error.is_malformed() => {}
         other => panic!("{what}: {other:?}"),
     }
+}
+
+/// Runs `check` for `0..count` on all processors.
+pub fn parallel(count: usize, check: impl Fn(usize) + Sync) {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let n = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    if n >= count {
+                        break;
+                    }
+                    check(n);
+                }
+            });
+        }
+    });
 }

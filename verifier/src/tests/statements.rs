@@ -258,7 +258,7 @@ fn the_model_comes_from_the_caller() {
 }
 
 /// The file as a cheat would write it for another key.
-fn relabelled(file: &ProofFile, key: &VerifyingKey) -> ProofFile {
+pub fn relabelled(file: &ProofFile, key: &VerifyingKey) -> ProofFile {
     let (backend, model, key) = (key.backend(), key.id(), key.to_bytes().to_vec());
     ProofFile {
         backend,
