@@ -22,11 +22,11 @@ pub(crate) fn best_offset(lows: &mut Vec<i64>, ups: &mut Vec<i64>, unit: i64, li
             cost: 0,
         });
     }
-    if disjoint(lows, ups, limit) {
-        return None;
-    }
     lows.retain(|l| *l > up);
     ups.retain(|u| *u < low);
+    if limit <= 1 || disjoint(lows, ups, limit) {
+        return None;
+    }
     lows.sort_unstable_by(|a, b| b.cmp(a));
     ups.sort_unstable();
     let mut tried: Vec<i64> = lows.iter().chain(ups.iter()).copied().collect();
