@@ -1,7 +1,7 @@
 //! Operators of the integer graph. One operator = one file.
 
 use crate::graph::TensorInfo;
-use crate::quant::{Requantize, Runtime};
+use crate::quant::{ChannelRequantize, Requantize, Runtime};
 use crate::tensor::{DType, MAX_ELEMENTS};
 use serde::{Deserialize, Serialize};
 
@@ -126,7 +126,7 @@ impl Op {
             (Self::Dense(op), [x], _) => Ok(listed(&op.requantize, &op.accumulators(x)?, |at| at % op.n)),
             (Self::AvgPool(op), [x], [info]) => match op.kind {
                 AvgKind::Global => Ok(listed(&op.requantize, &op.accumulators(x)?, |_| 0)),
-                AvgKind::Window => {
+                AvgKind::Window | AvgKind::Padded => {
                     let runtime = op.runtime_window(x, info.scale, output.scale, output.zero_point)?;
                     let pairs = op.reference(x)?.into_iter().zip(runtime).enumerate();
                     Ok(pairs
@@ -144,6 +144,47 @@ impl Op {
         }
     }
 
+    /// How many of its accumulators (for a sum its inputs) the runtime may round otherwise than the proved integers.
+    #[must_use]
+    pub fn num_differing(&self, inputs: &[&TensorInfo], output: &TensorInfo) -> NumDiffering {
+        let of = |requantize: &Requantize| {
+            let (accumulators, channels) = requantize.num_differing();
+            let count = |c: &ChannelRequantize| c.fitted.1.abs_diff(c.fitted.0).saturating_add(1);
+            let reachable = requantize.channels.iter().map(count).fold(0, u64::saturating_add);
+            NumDiffering {
+                accumulators,
+                channels,
+                reachable,
+            }
+        };
+        match (self, inputs) {
+            (Self::Conv2d(Conv2d { requantize, .. }) | Self::Dense(Dense { requantize, .. }), _) => {
+                of(requantize)
+            }
+            (Self::AvgPool(pool), [x]) => {
+                let listed = of(&pool.requantize);
+                let unsure = pool.num_order_dependent(&x.quant(), &output.quant());
+                let accumulators = listed.accumulators.max(unsure);
+                let channels = accumulators.min(1);
+                NumDiffering {
+                    accumulators,
+                    channels,
+                    ..listed
+                }
+            }
+            (Self::Add(add), _) => {
+                let accumulators = add.differing.len();
+                let reachable = add.terms.iter().map(|_| 256).product();
+                NumDiffering {
+                    accumulators,
+                    channels: accumulators.min(1),
+                    reachable,
+                }
+            }
+            (Self::AvgPool(_) | Self::MaxPool(_) | Self::View(_), _) => NumDiffering::default(),
+        }
+    }
+
     /// The requantization, for operators with an accumulator per output.
     #[must_use]
     pub fn requantize(&self) -> Option<&Requantize> {
@@ -154,6 +195,17 @@ impl Op {
             Self::Add(_) | Self::MaxPool(_) | Self::View(_) => None,
         }
     }
+}
+
+/// How many accumulators of an operator differ from the runtime.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NumDiffering {
+    /// Accumulators that differ; for a sum pairs of inputs.
+    pub accumulators: usize,
+    /// Channels that have any.
+    pub channels: usize,
+    /// Accumulators of all channels that the weights can reach.
+    pub reachable: u64,
 }
 
 /// One output value at which the runtime returns something else.

@@ -21,12 +21,12 @@ pub use predict::{Prediction, Rates, Work, bucket_additions};
 pub use public::FOLD_FROM;
 
 use crate::graph::{Graph, Node, TensorId};
-use crate::ops::Op;
+use crate::ops::{Add, Conv2d, Dense, Op};
 use crate::params::{CircuitParams, Pattern};
-use crate::quant::Affine;
+use crate::quant::{Affine, ChannelRequantize};
 use crate::tensor::DType;
 use layout::{Plane, Point};
-use lower::Home;
+use lower::{Home, Step};
 use public::{folded, place, public_homes};
 use std::collections::HashMap;
 use terms::Context;
@@ -296,20 +296,42 @@ impl Plan {
     /// Integers of the requantization of a plane: `None` for inputs and max pools.
     pub(crate) fn affine(&self, graph: &Graph, home: usize, plane: usize) -> Option<Affine> {
         let step = self.lowered.steps.iter().find(|s| s.output == home)?;
-        let Kind::Node(n) = step.kind else { return None };
         let geometry = &self.lowered.homes[home].geometry;
         let channel = plane / (geometry.phases.0 * geometry.phases.1);
-        match &graph.nodes[n].op {
-            Op::Conv2d(c) => Some(c.requantize.channels[channel].affine),
-            Op::Dense(d) => Some(d.requantize.channels[channel].affine),
+        let op = &graph.nodes[step.node()].op;
+        let sum = |a: &Add| Affine {
+            m: 1,
+            b: a.b,
+            d1: a.d1,
+        };
+        match &step.kind {
+            Kind::Corrections(_) => {
+                let (_, correction) = op.requantize()?.corrections().nth(channel)?;
+                return Some(self.lowered.homes[home].correction(correction.from));
+            }
+            Kind::Copy(_, add) => return Some(sum(add)),
+            Kind::Max(..) => return None,
+            Kind::Node(_) => {}
+        }
+        match op {
+            Op::Conv2d(Conv2d { requantize, .. }) | Op::Dense(Dense { requantize, .. }) => {
+                let fit = requantize.channels.get(channel)?;
+                let Affine { m, b, d1 } = fit.affine;
+                let b = b - self.level_above_zero(step) * fit.corrections.iter().map(|c| c.add).sum::<i64>();
+                Some(Affine { m, b, d1 })
+            }
             Op::AvgPool(p) => Some(p.requantize.channels[0].affine),
-            Op::Add(a) => Some(Affine {
-                m: 1,
-                b: a.b,
-                d1: a.d1,
-            }),
+            Op::Add(a) => Some(sum(a)),
             Op::MaxPool(_) | Op::View(_) => None,
         }
+    }
+
+    /// What a correction that has not been reached adds to the evaluation of its plane.
+    fn level_above_zero(&self, step: &Step) -> i64 {
+        step.corrections.map_or(0, |h| {
+            let home = &self.lowered.homes[h];
+            home.level() - home.zero
+        })
     }
 
     /// Log2 of the number of rows that can carry constraints, exclusive end.
@@ -479,12 +501,6 @@ const BOUND_BITS: u32 = 64;
 
 /// `|m acc| + |B| + d` over the reachable accumulators.
 fn magnitude_bound(op: &Op) -> u128 {
-    let of = |affine: &Affine, (low, high): (i64, i64)| {
-        let acc = low.unsigned_abs().max(high.unsigned_abs());
-        u128::from(affine.m.unsigned_abs()) * u128::from(acc)
-            + u128::from(affine.b.unsigned_abs())
-            + u128::from(affine.divisor().unsigned_abs())
-    };
     match op {
         // |x - z| <= 255 for each term.
         Op::Add(add) => {
@@ -498,7 +514,7 @@ fn magnitude_bound(op: &Op) -> u128 {
         op => op.requantize().map_or(0, |r| {
             r.channels
                 .iter()
-                .map(|c| of(&c.affine, c.reachable))
+                .map(ChannelRequantize::magnitude)
                 .max()
                 .unwrap_or(0)
         }),

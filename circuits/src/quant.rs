@@ -9,13 +9,21 @@
 use crate::tensor::DType;
 use serde::{Deserialize, Serialize};
 
+mod error;
 mod fit;
 mod float;
+mod offset;
+mod staircase;
+mod strict;
 
-pub(crate) use fit::{DIVISORS, Offset, best_offset};
-pub use fit::{Target, fit_channel, requantize};
+pub use error::QuantError;
+pub(crate) use fit::DIVISORS;
+pub use fit::{fit_channel, requantize, strict};
 pub(crate) use float::f32_of;
 pub use float::{requantize_f32, round_clamp_f32};
+pub(crate) use offset::{Offset, best_offset};
+pub use staircase::Target;
+pub use strict::{STEP_DIVISOR, strict_channel};
 
 /// Low limb of every divisor: `d = d1 << DIVISOR_SHIFT`.
 pub const DIVISOR_SHIFT: u32 = 12;
@@ -27,118 +35,6 @@ pub const MAX_CLAMP: i32 = 255;
 pub const MAX_CHANNEL_DIFFERENCES: usize = 1 << 16;
 /// Largest number of differing accumulators that one operator may list.
 pub const MAX_DIFFERENCES: usize = 1 << 20;
-
-/// What can be wrong with quantization parameters.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum QuantError {
-    /// A scale that is not a finite positive number.
-    #[error("scale {scale} of {what} is not finite and positive; quantize the model again")]
-    Scale {
-        /// Whose scale.
-        what: &'static str,
-        /// The scale.
-        scale: f32,
-    },
-    /// A zero point outside its type.
-    #[error("zero point {zero_point} of {what} is outside {min}..={max}")]
-    ZeroPoint {
-        /// Whose zero point.
-        what: &'static str,
-        /// The zero point.
-        zero_point: i32,
-        /// Smallest allowed.
-        min: i32,
-        /// Largest allowed.
-        max: i32,
-    },
-    /// Clamp bounds that are empty or not in the output type.
-    #[error("clamp bounds {lo}..={hi} need lo < hi, both in {min}..={max}")]
-    Clamp {
-        /// Lower bound.
-        lo: i32,
-        /// Upper bound.
-        hi: i32,
-        /// Smallest allowed.
-        min: i32,
-        /// Largest allowed.
-        max: i32,
-    },
-    /// A per-channel list of another length than the channels.
-    #[error("{what}: {actual} entries for {expected} output channels")]
-    Channels {
-        /// Which list.
-        what: &'static str,
-        /// Output channels.
-        expected: usize,
-        /// Entries given.
-        actual: usize,
-    },
-    /// A bias outside int32.
-    #[error("channel {channel}: bias {bias} does not fit int32")]
-    Bias {
-        /// Output channel.
-        channel: usize,
-        /// The bias.
-        bias: i64,
-    },
-    /// The integer equation could leave the proved range.
-    #[error(
-        "channel {channel}: |m acc| + |b| + d may reach 2^62 (m = {m}, |acc| <= {acc}); \
-         lower the weight range or raise the output scale"
-    )]
-    Magnitude {
-        /// Output channel.
-        channel: usize,
-        /// Multiplier.
-        m: i64,
-        /// Largest reachable magnitude of the accumulator.
-        acc: i64,
-    },
-    /// No divisor gives a usable multiplier.
-    #[error(
-        "channel {channel}: scale {slope:e} over accumulators {lo}..={hi} has no multiplier with a 24-bit divisor; \
-         quantize the model again with a smaller output scale"
-    )]
-    NoMultiplier {
-        /// Output channel.
-        channel: usize,
-        /// Slope of the staircase.
-        slope: f64,
-        /// Smallest reachable accumulator.
-        lo: i64,
-        /// Largest reachable accumulator.
-        hi: i64,
-    },
-    /// More accumulators leave the runtime's staircase than are listed.
-    #[error(
-        "channel {channel}: the integers leave the runtime's staircase at more than {limit} accumulators; \
-         quantize the model again with a larger weight scale"
-    )]
-    Differences {
-        /// Output channel.
-        channel: usize,
-        /// The limit.
-        limit: usize,
-    },
-    /// No integers stay within one output step of the runtime's formula.
-    #[error(
-        "channel {channel}: no integers stay within one step of the runtime's formula; \
-         quantize the model again with input and output scales nearer to each other"
-    )]
-    Apart {
-        /// Output channel.
-        channel: usize,
-    },
-    /// Integers that no fit returns: divisor, multiplier, range or list out of order.
-    #[error("channel {channel}: {what}; build the operator with its constructor")]
-    Malformed {
-        /// Output channel.
-        channel: usize,
-        /// What is wrong.
-        what: &'static str,
-    },
-}
 
 /// Scale, zero point and type of an 8-bit tensor: real value = scale * (q - zero_point).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -200,6 +96,17 @@ pub(crate) fn check_scale(what: &'static str, scale: f32) -> Result<(), QuantErr
     Err(QuantError::Scale { what, scale })
 }
 
+/// What happens at accumulators that no `(m, b, d)` rounds as the runtime does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Rounding {
+    /// They stay one step apart from the runtime, and are listed.
+    #[default]
+    Exact,
+    /// The offset b changes there ([`ChannelRequantize::corrections`]), so that none differs; a network in which that
+    /// cannot be done is refused.
+    Strict,
+}
+
 /// How an accumulator becomes an 8-bit output in the runtime: `clamp(rne(f32(acc) * S) + zero_point, lo, hi)`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OutputQuant {
@@ -254,6 +161,8 @@ pub struct Requantize {
 pub struct ChannelRequantize {
     /// The proved integers.
     pub affine: Affine,
+    /// Changes of the offset along the accumulators, ascending; empty unless the rounding is strict.
+    pub corrections: Vec<Correction>,
     /// Accumulators (operator bias NOT included) at which the runtime's float formula gives another
     /// output than `affine`, with that output; ascending. Mostly empty.
     pub differing: Vec<Difference>,
@@ -262,6 +171,15 @@ pub struct ChannelRequantize {
     /// The part of `reachable` in which accumulator plus bias fits int32, where `differing` is complete.
     /// Outside, the runtime's own accumulator overflows and its output means nothing.
     pub fitted: (i64, i64),
+}
+
+/// From accumulator `from` on the offset is larger by `add`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Correction {
+    /// The first accumulator concerned, operator bias not included.
+    pub from: i64,
+    /// What is added; may be negative.
+    pub add: i64,
 }
 
 /// An accumulator at which float staircase and integer staircase are apart.
@@ -285,6 +203,31 @@ pub enum Runtime {
 }
 
 impl ChannelRequantize {
+    /// Quotient t, before the clamp, of a reachable accumulator (bias not included):
+    /// `floor((m acc + b + sum of the corrections up to acc) / d)`.
+    #[must_use]
+    pub fn quotient(&self, acc: i64) -> i64 {
+        let reached = self.corrections.iter().take_while(|c| c.from <= acc);
+        let b = self.affine.b + reached.map(|c| c.add).sum::<i64>();
+        Affine { b, ..self.affine }.quotient(acc)
+    }
+
+    /// Largest `|m acc| + |b| + d` over the reachable accumulators, corrections included.
+    #[must_use]
+    pub fn magnitude(&self) -> u128 {
+        let Affine { m, b, .. } = self.affine;
+        let acc = self
+            .reachable
+            .0
+            .unsigned_abs()
+            .max(self.reachable.1.unsigned_abs());
+        let added = self.corrections.iter().map(|c| u128::from(c.add.unsigned_abs()));
+        u128::from(m.unsigned_abs()) * u128::from(acc)
+            + u128::from(b.unsigned_abs())
+            + added.sum::<u128>()
+            + u128::from(self.affine.divisor().unsigned_abs())
+    }
+
     /// What the runtime does at `acc` (bias not included).
     #[must_use]
     pub fn runtime(&self, acc: i64) -> Runtime {
@@ -297,9 +240,9 @@ impl ChannelRequantize {
         }
     }
 
-    fn validate(&self, channel: usize) -> Result<(), QuantError> {
+    pub(crate) fn validate(&self, channel: usize) -> Result<(), QuantError> {
         let malformed = |what| Err(QuantError::Malformed { channel, what });
-        let Affine { m, b, d1 } = self.affine;
+        let Affine { m, d1, .. } = self.affine;
         if d1 == 0 || d1 >= 1 << DIVISOR_SHIFT {
             return malformed("divisor factor d1 is not in 1..4096");
         }
@@ -313,10 +256,19 @@ impl ChannelRequantize {
         if self.differing.windows(2).any(|w| w[0].acc >= w[1].acc) {
             return malformed("differing accumulators are not ascending");
         }
-        let acc = lo.saturating_abs().max(hi.saturating_abs());
-        let sum = i128::from(m) * i128::from(acc) + i128::from(b).abs() + i128::from(self.affine.divisor());
-        if sum >= i128::from(MAGNITUDE_LIMIT) {
+        if self.magnitude() >= u128::from(MAGNITUDE_LIMIT.unsigned_abs()) {
+            let acc = lo.saturating_abs().max(hi.saturating_abs());
             return Err(QuantError::Magnitude { channel, m, acc });
+        }
+        if self.corrections.windows(2).any(|w| w[0].from >= w[1].from) {
+            return malformed("corrections are not ascending");
+        }
+        let near = |c: &Correction| {
+            let (below, above) = (c.from.saturating_sub(lo), hi.saturating_sub(c.from));
+            (0..=STEP_DIVISOR).contains(&below) && (0..STEP_DIVISOR).contains(&above)
+        };
+        if !self.corrections.iter().all(near) {
+            return malformed("a correction is not within 2^24 of every reachable accumulator");
         }
         Ok(())
     }
@@ -326,20 +278,23 @@ impl Requantize {
     /// The proved output for one reachable accumulator (bias not included) of channel `channel`, which must exist.
     #[must_use]
     pub fn apply(&self, channel: usize, acc: i64) -> i32 {
-        let t = self.channels[channel].affine.quotient(acc);
+        let t = self.channels[channel].quotient(acc);
         let t = t.clamp(i64::from(self.lo), i64::from(self.hi));
         i32::try_from(t).unwrap_or(self.lo)
     }
 
     /// Largest `|t - clamp(t)|` over the reachable accumulators of one channel, in output units.
     ///
-    /// The quotient t grows with the accumulator, so the two ends decide.
+    /// The quotient t grows with the accumulator between two corrections, so the ends of these pieces decide.
     #[must_use]
     pub fn channel_excess_bound(&self, channel: usize) -> i64 {
         let c = &self.channels[channel];
-        let below = i64::from(self.lo) - c.affine.quotient(c.reachable.0);
-        let above = c.affine.quotient(c.reachable.1) - i64::from(self.hi);
-        below.max(above).max(0)
+        let ends = c.corrections.iter().flat_map(|e| [e.from - 1, e.from]);
+        let ends = ends
+            .chain([c.reachable.0, c.reachable.1])
+            .map(|acc| c.quotient(acc));
+        let excess = ends.map(|t| (i64::from(self.lo) - t).max(t - i64::from(self.hi)));
+        excess.max().unwrap_or(0).max(0)
     }
 
     /// Largest `|t - clamp(t)|` over all channels, in output units.
@@ -356,6 +311,14 @@ impl Requantize {
     pub fn num_differing(&self) -> (usize, usize) {
         let listed = self.channels.iter().map(|c| c.differing.len());
         (listed.clone().sum(), listed.filter(|n| *n > 0).count())
+    }
+
+    /// Every correction with its channel, channel by channel.
+    pub fn corrections(&self) -> impl Iterator<Item = (usize, Correction)> {
+        let of = |(channel, c): (usize, &ChannelRequantize)| {
+            c.corrections.clone().into_iter().map(move |e| (channel, e))
+        };
+        self.channels.iter().enumerate().flat_map(of)
     }
 
     /// Checks everything that the proved equation relies on, for `channels` output channels of type `dtype`.

@@ -225,7 +225,7 @@ fn fixture_average_pools() {
             let (plane, channels) = (pair(&case["plane"]), size(&case["channels"]));
             let (kernel, stride) = match kind {
                 AvgKind::Global => (plane, (1, 1)),
-                AvgKind::Window => (pair(&case["kernel"]), pair(&case["stride"])),
+                AvgKind::Window | AvgKind::Padded => (pair(&case["kernel"]), pair(&case["stride"])),
             };
             let window = Window::new(plane, kernel, stride, (1, 1), (0, 0), (0, 0)).unwrap();
             let pool = AvgPool::new(window, channels, &x, &y, y.dtype.min(), y.dtype.max(), kind).unwrap();

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "test helpers")]
 
 use inferproof_circuits::quant::{
-    Affine, ChannelRequantize, OutputQuant, QuantError, Requantize, Runtime, requantize, requantize_f32,
+    Affine, ChannelRequantize, Correction, OutputQuant, QuantError, Requantize, Runtime, requantize,
+    requantize_f32, strict,
 };
 use inferproof_circuits::tensor::DType;
 use proptest::prelude::*;
@@ -118,6 +119,73 @@ proptest! {
     }
 }
 
+/// The output of the strict fit at `acc` is the runtime's.
+fn check_strict(y: &OutputQuant, fit: &Requantize, bias: i64, acc: i64) {
+    let runtime = requantize_f32(acc + bias, y.scales[0], y.zero_point, y.lo, y.hi);
+    assert_eq!(fit.apply(0, acc), runtime, "acc {acc} bias {bias} {y:?}");
+    assert_eq!(fit.channels[0].runtime(acc), Runtime::Equal);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn strict_rounding_leaves_no_difference_for_dyadic_scales(
+        shift in 0i32..14,
+        factor in 1u8..16,
+        (z, lo, hi) in clamps(),
+        bias in -5000i64..5000,
+    ) {
+        let y = output(f32::from(factor) * (-shift as f32).exp2(), z, lo, hi);
+        let mut fit = requantize(&y, &[(-20_000, 20_000)], &[bias]).unwrap();
+        let listed = fit.num_differing().0;
+        strict(&mut fit, &y, &[bias]).unwrap();
+        fit.validate(1, if lo < 0 { DType::I8 } else { DType::U8 }).unwrap();
+        prop_assert_eq!(fit.num_differing(), (0, 0));
+        prop_assert_eq!(fit.corrections().count() > 0, listed > 0);
+        for acc in -20_000..=20_000 {
+            check_strict(&y, &fit, bias, acc);
+        }
+        let t = |acc: i64| fit.channels[0].quotient(acc);
+        let excess = |acc: i64| (t(acc) - t(acc).clamp(i64::from(lo), i64::from(hi))).abs();
+        prop_assert_eq!(fit.excess_bound(), (-20_000..=20_000).map(excess).max().unwrap());
+    }
+
+    #[test]
+    fn strict_rounding_leaves_no_difference_around_every_step(
+        log_scale in -15.0f32..-8.0,
+        (z, lo, hi) in clamps(),
+        reach in 1i64..8_000_000,
+        bias in -(1i64 << 30)..1 << 30,
+    ) {
+        let y = output(log_scale.exp2(), z, lo, hi);
+        let Ok(mut fit) = requantize(&y, &[(-reach, reach)], &[bias]) else { return Ok(()) };
+        let at = interesting(&y, &fit, bias);
+        match strict(&mut fit, &y, &[bias]) {
+            Ok(()) => at.into_iter().for_each(|acc| check_strict(&y, &fit, bias, acc)),
+            Err(error) => prop_assert!(matches!(error, QuantError::Strict { .. }), "{}", error),
+        }
+    }
+}
+
+/// A correction further from a reachable accumulator than the divisor of its plane is refused.
+#[test]
+fn far_corrections_are_refused() {
+    let y = output(0.5, 0, -128, 127);
+    let mut fit = requantize(&y, &[(-(1 << 25), 1 << 25)], &[]).unwrap();
+    let listed = fit.num_differing().0;
+    let before = fit.clone();
+    match strict(&mut fit, &y, &[]).unwrap_err() {
+        QuantError::Strict {
+            channel: 0,
+            differing,
+            ..
+        } => assert_eq!(differing, listed),
+        error => panic!("{error}"),
+    }
+    assert_eq!(fit, before);
+}
+
 /// At scale 1/2 every odd accumulator is a tie, broken up and down in turn: no affine staircase exists, half of the
 /// ties are listed.
 #[test]
@@ -192,24 +260,29 @@ fn wrong_parameters_are_refused() {
     ));
 }
 
-#[test]
-fn malformed_integers_are_refused() {
-    let affine = Affine { m: 5, b: 100, d1: 3 };
-    let good = ChannelRequantize {
-        affine,
+fn validate(channel: ChannelRequantize) -> Result<(), QuantError> {
+    Requantize {
+        channels: vec![channel],
+        lo: -128,
+        hi: 127,
+    }
+    .validate(1, DType::I8)
+}
+
+fn good() -> ChannelRequantize {
+    ChannelRequantize {
+        affine: Affine { m: 5, b: 100, d1: 3 },
+        corrections: vec![Correction { from: 2, add: -4 }],
         differing: vec![],
         reachable: (-9, 9),
         fitted: (-9, 9),
-    };
-    let check = |channel: ChannelRequantize| {
-        Requantize {
-            channels: vec![channel],
-            lo: -128,
-            hi: 127,
-        }
-        .validate(1, DType::I8)
-    };
-    assert_eq!(check(good.clone()), Ok(()));
+    }
+}
+
+#[test]
+fn malformed_integers_are_refused() {
+    assert_eq!(validate(good()), Ok(()));
+    let affine = good().affine;
     for affine in [
         Affine { d1: 0, ..affine },
         Affine { d1: 4096, ..affine },
@@ -224,34 +297,41 @@ fn malformed_integers_are_refused() {
         },
         Affine { b: 1 << 62, ..affine },
     ] {
-        assert!(
-            check(ChannelRequantize {
-                affine,
-                ..good.clone()
-            })
-            .is_err(),
-            "{affine:?}"
-        );
+        assert!(validate(ChannelRequantize { affine, ..good() }).is_err());
     }
-    assert!(
-        check(ChannelRequantize {
-            reachable: (i64::MIN, i64::MAX),
-            ..good.clone()
-        })
-        .is_err()
-    );
-    assert!(
-        check(ChannelRequantize {
-            fitted: (-10, 9),
-            ..good.clone()
-        })
-        .is_err()
-    );
+    let reachable = (i64::MIN, i64::MAX);
+    assert!(validate(ChannelRequantize { reachable, ..good() }).is_err());
+    let fitted = (-10, 9);
+    assert!(validate(ChannelRequantize { fitted, ..good() }).is_err());
     let requantize = Requantize {
-        channels: vec![good],
+        channels: vec![good()],
         lo: -128,
         hi: 127,
     };
     assert!(requantize.validate(2, DType::I8).is_err());
     assert!(requantize.validate(1, DType::U8).is_err());
+}
+
+#[test]
+fn malformed_corrections_are_refused() {
+    let at = |from, add| Correction { from, add };
+    for corrections in [
+        vec![at(2, 1), at(2, 1)],
+        vec![at(3, 1), at(2, 1)],
+        vec![at(-10, 1)],
+        vec![at(10, 1)],
+        vec![at(0, i64::MAX)],
+        vec![at(0, i64::MIN)],
+    ] {
+        let refused = validate(ChannelRequantize {
+            corrections,
+            ..good()
+        });
+        assert!(refused.is_err());
+    }
+    let far = ChannelRequantize {
+        reachable: (-9, 1 << 24),
+        ..good()
+    };
+    assert!(validate(far).is_err());
 }

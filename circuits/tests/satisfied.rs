@@ -7,10 +7,12 @@
 )]
 
 use inferproof_circuits::assign::{Cells, Fault, Witness};
-use inferproof_circuits::graph::Graph;
+use inferproof_circuits::graph::{Graph, Node, TensorId, TensorInfo};
+use inferproof_circuits::ops::{AvgKind, AvgPool, MaxPool, Op, Window};
 use inferproof_circuits::plan::{Plan, PlanOptions};
+use inferproof_circuits::quant::{self as fit, OutputQuant, STEP_DIVISOR};
 use inferproof_circuits::statement::Descriptor;
-use inferproof_circuits::tensor::DType;
+use inferproof_circuits::tensor::{DType, Shape};
 use inferproof_circuits::testing::Checker;
 use inferproof_circuits::testing::models::{Builder, ConvSpec, everything, random_inputs};
 
@@ -56,6 +58,148 @@ fn matches_reference_on_every_operator_and_plan() {
                 };
                 check(&graph, &options, seed);
             }
+        }
+    }
+}
+
+/// The graph with ties in every convolution and matrix product, strictly rounded; returns the number of corrections.
+fn with_ties(graph: &mut Graph, log2_scale: i32) -> usize {
+    let mut corrections = 0;
+    for node in &mut graph.nodes {
+        let input = graph.tensors[node.inputs[0].0].dtype;
+        let (requantize, bounds) = match &mut node.op {
+            Op::Conv2d(conv) => {
+                let bounds = conv.bounds(input);
+                (&mut conv.requantize, bounds)
+            }
+            Op::Dense(dense) => {
+                let bounds = dense.bounds(input);
+                (&mut dense.requantize, bounds)
+            }
+            _ => continue,
+        };
+        let centre = i32::midpoint(requantize.lo, requantize.hi);
+        let y = OutputQuant {
+            scales: [5.0f32, 1.0, 3.0]
+                .map(|factor| factor * (log2_scale as f32).exp2())
+                .into_iter()
+                .cycle()
+                .take(bounds.len())
+                .collect(),
+            zero_point: centre,
+            lo: (centre - 9).max(requantize.lo),
+            hi: (centre + 7).min(requantize.hi),
+        };
+        *requantize = fit::requantize(&y, &bounds, &[]).unwrap();
+        assert!(requantize.num_differing().0 > 0);
+        fit::strict(requantize, &y, &[]).unwrap();
+        assert_eq!(requantize.num_differing(), (0, 0));
+        corrections += requantize.corrections().count();
+    }
+    corrections
+}
+
+#[test]
+fn matches_reference_with_strict_rounding() {
+    for seed in 0..3 {
+        let dtype = if seed % 2 == 0 { DType::U8 } else { DType::I8 };
+        let mut graph = everything(seed, dtype).unwrap();
+        assert!(with_ties(&mut graph, -9) > 20);
+        for lanes in [1, 3, 4] {
+            let options = PlanOptions {
+                lanes: Some(lanes),
+                ..PlanOptions::default()
+            };
+            check(&graph, &options, seed);
+        }
+    }
+}
+
+/// Changes one cell of one correction; `kind` says which.
+struct Forge {
+    kind: usize,
+    position: usize,
+    done: bool,
+}
+
+impl Fault for Forge {
+    fn touch(&mut self, _: usize, position: usize, divisor: i64, cells: &mut Cells) {
+        if self.done || divisor != STEP_DIVISOR || position != self.position {
+            return;
+        }
+        self.done = true;
+        let step = 1 << 12;
+        match self.kind {
+            0 => cells.y += 1,
+            1 => cells.y -= 1,
+            // The neighbouring quotient with the remainder that makes up for it.
+            2 => (cells.y, cells.r1) = (cells.y + 1, cells.r1 - divisor / step),
+            3 => (cells.y, cells.r1) = (cells.y - 1, cells.r1 + divisor / step),
+            _ => cells.a = 1,
+        }
+    }
+}
+
+/// A correction that is switched on or off against its accumulator is refused, whatever follows from it honestly.
+#[test]
+fn forged_corrections_are_refused() {
+    let mut graph = everything(1, DType::I8).unwrap();
+    assert!(with_ties(&mut graph, -9) > 20);
+    let plan = Plan::new(&graph, &PlanOptions::default()).unwrap();
+    let descriptor = Descriptor::new(&graph, &plan).unwrap();
+    let checker = Checker::new(&graph, plan, 1, &[]);
+    let inputs = random_inputs(&graph, 1).unwrap();
+    let mut found = std::collections::BTreeSet::new();
+    for kind in 0..5 {
+        for position in [0, 17, 100] {
+            let mut forge = Forge {
+                kind,
+                position,
+                done: false,
+            };
+            let witness = Witness::with_fault(&graph, checker.plan(), &inputs, &mut forge).unwrap();
+            assert!(forge.done, "{kind} {position}");
+            let value = |id| witness.tensor(&graph, checker.plan(), id);
+            let outputs: Option<Vec<_>> = graph.outputs.iter().map(|o| value(o.tensor)).collect();
+            let instance = descriptor.instance(&inputs, &outputs.unwrap()).unwrap();
+            forge.done = false;
+            let assignment = checker.assign(&graph, &inputs, &mut forge, instance).unwrap();
+            let failures = checker.failures(&assignment, None);
+            assert!(!failures.is_empty(), "{kind} {position}");
+            found.extend(failures.into_iter().map(|f| f.constraint));
+        }
+    }
+    assert!(
+        found.contains("identity/check") || found.contains("glue/check"),
+        "{found:?}"
+    );
+}
+
+/// Corrections beside strides on both sides, one position per channel, rows of vectors, and clamps that leave the zero
+/// point out.
+#[test]
+fn matches_reference_with_strict_rounding_and_strides() {
+    let mut b = Builder::new(5, DType::I8);
+    let x = b.input(&[1, 2, 11, 9]).unwrap();
+    let a = b.conv(x, ConvSpec::square(3, 2, 1, 1, 3)).unwrap();
+    let c = b.conv(a, ConvSpec::square(3, 2, 1, 3, 3)).unwrap();
+    let p = b.max_pool(a, 2, 2).unwrap();
+    let q = b.conv(p, ConvSpec::square(1, 1, 0, 1, 3)).unwrap();
+    let single = b.conv(c, ConvSpec::square(3, 1, 0, 1, 2)).unwrap();
+    let mut strided = b.finish(&[single, q]);
+    let mut b = Builder::new(6, DType::U8).with_zero(255);
+    let x = b.input(&[1, 6, 5]).unwrap();
+    let y = b.dense(x, 4).unwrap();
+    let z = b.dense(y, 3).unwrap();
+    let mut rows = b.finish(&[z]);
+    for (graph, scale) in [(&mut strided, -8), (&mut rows, -7)] {
+        assert!(with_ties(graph, scale) > 10);
+        for lanes in [1, 2, 5] {
+            let options = PlanOptions {
+                lanes: Some(lanes),
+                ..PlanOptions::default()
+            };
+            check(graph, &options, 5);
         }
     }
 }
@@ -187,5 +331,90 @@ fn matches_reference_on_channels_last_input() {
             },
             11,
         );
+    }
+}
+
+/// Appends a pool to a graph; it reads the graph's last tensor.
+fn push(graph: &mut Graph, op: Op, dims: Vec<usize>) {
+    let last = graph.tensors.len() - 1;
+    graph.tensors.push(TensorInfo {
+        name: "pooled".to_owned(),
+        shape: Shape::new(dims).unwrap(),
+        ..graph.tensors[last].clone()
+    });
+    graph.nodes.push(Node {
+        name: "pool".to_owned(),
+        op,
+        inputs: vec![TensorId(last)],
+        output: TensorId(last + 1),
+    });
+    graph.outputs[0].tensor = TensorId(last + 1);
+}
+
+/// Padded max pools over a zero point inside the range, of an input and of a convolution.
+#[test]
+fn matches_reference_on_padded_max_pools_over_any_zero_point() {
+    for (kernel, stride, pad) in [
+        ((3, 3), (2, 2), (1, 1)),
+        ((5, 4), (1, 2), (2, 1)),
+        ((1, 3), (1, 1), (0, 2)),
+    ] {
+        for of_input in [true, false] {
+            let mut b = Builder::new(22, DType::I8).with_zero(-3);
+            let x = b.input(&[1, 2, 7, 8]).unwrap();
+            let source = if of_input {
+                x
+            } else {
+                b.conv(x, ConvSpec::square(3, 1, 1, 1, 3)).unwrap()
+            };
+            let mut graph = b.finish(&[source]);
+            let channels = graph.tensor(source).shape.dims()[1];
+            let window = Window::new((7, 8), kernel, stride, (1, 1), pad, pad).unwrap();
+            let dims = vec![1, channels, window.output.0, window.output.1];
+            push(
+                &mut graph,
+                Op::MaxPool(MaxPool::new(window, channels).unwrap()),
+                dims,
+            );
+            for lanes in [1, 3, 4] {
+                let options = PlanOptions {
+                    lanes: Some(lanes),
+                    ..PlanOptions::default()
+                };
+                check(&graph, &options, 21);
+            }
+        }
+    }
+}
+
+/// Averages that count their padding, and averages of a part of the plane at one position.
+#[test]
+fn matches_reference_on_padded_and_single_averages() {
+    let windows = [
+        (((7, 8), (3, 3), (1, 1), (1, 1), (1, 1), (1, 1)), AvgKind::Padded),
+        (((7, 8), (3, 2), (2, 3), (1, 1), (2, 0), (0, 1)), AvgKind::Padded),
+        (((7, 8), (8, 9), (1, 1), (1, 1), (1, 1), (0, 0)), AvgKind::Padded),
+        (((7, 8), (4, 5), (4, 4), (1, 1), (0, 0), (0, 0)), AvgKind::Window),
+        (((7, 8), (7, 8), (1, 1), (1, 1), (0, 0), (0, 0)), AvgKind::Window),
+    ];
+    for ((input, kernel, stride, dilation, begin, end), kind) in windows {
+        let mut b = Builder::new(23, DType::U8).with_zero(77);
+        let x = b.input(&[1, 3, 7, 8]).unwrap();
+        let mut graph = b.finish(&[x]);
+        let window = Window::new(input, kernel, stride, dilation, begin, end).unwrap();
+        let quant = graph.tensor(x).quant();
+        let pool = AvgPool::new(window, 3, &quant, &quant, 0, 255, kind).unwrap();
+        push(
+            &mut graph,
+            Op::AvgPool(pool),
+            vec![1, 3, window.output.0, window.output.1],
+        );
+        for lanes in [1, 3, 4] {
+            let options = PlanOptions {
+                lanes: Some(lanes),
+                ..PlanOptions::default()
+            };
+            check(&graph, &options, 23);
+        }
     }
 }

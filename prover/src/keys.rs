@@ -19,7 +19,10 @@ use halo2_proofs::{
 use inferproof_circuits::{
     circuit::{Fixture, InferenceCircuit},
     graph::{Graph, GraphError},
-    import::{ImportError, onnx},
+    import::{
+        ImportError,
+        onnx::{self, LoadOptions},
+    },
     plan::{Plan, PlanError, PlanOptions},
     statement::{CIRCUIT_VERSION, Descriptor},
 };
@@ -129,14 +132,22 @@ impl Model {
     /// # Errors
     /// [`KeysError::Import`], [`KeysError::Graph`], [`KeysError::Plan`], [`KeysError::MaxDegreeSet`].
     pub fn load(onnx: &[u8], options: &PlanOptions) -> Result<Self, KeysError> {
+        Self::load_with(onnx, options, &LoadOptions::default())
+    }
+
+    /// As [`Model::load`], with options of the import.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn load_with(onnx: &[u8], options: &PlanOptions, import: &LoadOptions) -> Result<Self, KeysError> {
         check_environment()?;
-        let graph = onnx::load(onnx)?;
+        let graph = onnx::load_with(onnx, import)?;
         graph.validate()?;
         let plan = Plan::new(&graph, options)?;
         let mut hash = Sha256::new();
         hash.update(b"inferproof model 1\0");
         hash.update(Sha256::digest(onnx));
-        hash.update(format!("{options:?}"));
+        hash.update(format!("{options:?}{import:?}"));
         Ok(Self {
             digest: hash.finalize().into(),
             graph: Arc::new(graph),

@@ -1,9 +1,9 @@
 //! Phase 1: the integers of every tape row, operator by operator.
 
 use crate::graph::Graph;
-use crate::ops::{Op, OpError};
+use crate::ops::{Add, Op, OpError};
 use crate::plan::{Kind, Plan};
-use crate::quant::{DIVISOR_SHIFT, Requantize};
+use crate::quant::{Affine, DIVISOR_SHIFT, Requantize};
 use crate::tensor::Tensor;
 
 /// Why an input has no witness.
@@ -100,7 +100,8 @@ impl Witness {
         }
         for (s, step) in plan.lowered.steps.iter().enumerate() {
             let mut made = match &step.kind {
-                Kind::Node(n) => requantized(graph, plan, s, *n, &homes)?,
+                Kind::Node(n) | Kind::Corrections(n) => requantized(graph, plan, s, *n, &homes)?,
+                Kind::Copy(n, _) => requantized(graph, plan, s, *n, &homes)?,
                 Kind::Max(..) => maxima(plan, s, &homes),
             };
             let home = step.output;
@@ -196,7 +197,27 @@ fn requantized(
         .collect();
     let inputs: Vec<&[i32]> = inputs.iter().map(Vec::as_slice).collect();
     let home = plan.lowered.steps[step].output;
-    let numerators = numerators(&graph.nodes[node].op, &inputs)?;
+    let op = &graph.nodes[node].op;
+    let numerators = match (&plan.lowered.steps[step].kind, op.requantize()) {
+        (Kind::Corrections(_), Some(requantize)) => {
+            let places = Places::of(op);
+            let steps = requantize.corrections();
+            let affine = steps.map(|(o, c)| (o, plan.lowered.homes[home].correction(c.from)));
+            let acc = accumulators(op, &inputs)?;
+            affine
+                .flat_map(|(o, affine)| places.of_channel(o).map(move |at| (affine, at)))
+                .map(|(Affine { m, b, .. }, at)| m * acc[at] + b)
+                .collect()
+        }
+        (Kind::Copy(_, add), _) => sums(add, &inputs),
+        _ => {
+            let mut numerators = numerators(op, &inputs)?;
+            if let (Some(side), Some(requantize)) = (plan.lowered.steps[step].corrections, op.requantize()) {
+                add_corrections(plan, side, op, requantize, &homes[side], &mut numerators);
+            }
+            numerators
+        }
+    };
     let divisors = divisors(graph, plan, home);
     let (lo, range) = (
         i64::from(plan.lowered.homes[home].lo),
@@ -209,38 +230,99 @@ fn requantized(
         .collect())
 }
 
-/// `m acc + B` of every output, in the operator's order.
+/// Where the outputs of one channel stand in the operator's order.
+struct Places {
+    /// Distance from channel to channel.
+    channel: usize,
+    /// Distance from position to position of a channel.
+    position: usize,
+    /// Positions of a channel.
+    count: usize,
+}
+
+impl Places {
+    fn of(op: &Op) -> Self {
+        match op {
+            Op::Dense(dense) => Self {
+                channel: 1,
+                position: dense.n,
+                count: dense.rows,
+            },
+            Op::Conv2d(conv) => Self {
+                channel: conv.window.output_len(),
+                position: 1,
+                count: conv.window.output_len(),
+            },
+            _ => Self {
+                channel: 0,
+                position: 1,
+                count: 0,
+            },
+        }
+    }
+
+    fn of_channel(&self, channel: usize) -> impl Iterator<Item = usize> + use<> {
+        let (first, position) = (channel * self.channel, self.position);
+        (0..self.count).map(move |i| first + i * position)
+    }
+}
+
+/// Adds what the planes of corrections say to the numerators.
+fn add_corrections(
+    plan: &Plan,
+    side: usize,
+    op: &Op,
+    requantize: &Requantize,
+    cells: &[Cells],
+    numerators: &mut [i64],
+) {
+    let places = Places::of(op);
+    let level = plan.lowered.homes[side].level();
+    let planes = cells.chunks(places.count.max(1));
+    for ((o, correction), plane) in requantize.corrections().zip(planes) {
+        for (at, cell) in places.of_channel(o).zip(plane) {
+            // A fault may leave any integer.
+            let reached = cell.y.saturating_sub(level);
+            numerators[at] = numerators[at].saturating_add(correction.add.saturating_mul(reached));
+        }
+    }
+}
+
+/// `sum_i m_i (x_i - z_i) + B` of every position.
+fn sums(add: &Add, inputs: &[&[i32]]) -> Vec<i64> {
+    let at = |i: usize, (m, z): (i64, i32), x: &[i32]| m * i64::from(x[i] - z);
+    let sum = |i| {
+        let terms = add.terms.iter().zip(inputs);
+        terms.map(|(t, x)| at(i, *t, x)).sum::<i64>() + add.b
+    };
+    (0..inputs[0].len()).map(sum).collect()
+}
+
+/// The accumulators of an operator that has one for each output.
+fn accumulators(op: &Op, inputs: &[&[i32]]) -> Result<Vec<i64>, OpError> {
+    match op {
+        Op::Conv2d(conv) => conv.accumulators(inputs[0]),
+        Op::Dense(dense) => dense.accumulators(inputs[0]),
+        Op::AvgPool(pool) => pool.accumulators(inputs[0]),
+        Op::Add(_) | Op::MaxPool(_) | Op::View(_) => Ok(Vec::new()),
+    }
+}
+
+/// `m acc + B` of every output, in the operator's order, corrections left out.
 fn numerators(op: &Op, inputs: &[&[i32]]) -> Result<Vec<i64>, OpError> {
-    let scaled = |acc: Vec<i64>, requantize: &Requantize, channel: &dyn Fn(usize) -> usize| {
+    let scaled = |requantize: &Requantize, channel: &dyn Fn(usize) -> usize| {
         let affine = |i: usize| requantize.channels[channel(i)].affine;
-        acc.iter()
-            .enumerate()
-            .map(|(i, acc)| affine(i).m * acc + affine(i).b)
-            .collect()
+        let scale = |(i, acc): (usize, &i64)| affine(i).m * acc + affine(i).b;
+        Ok(accumulators(op, inputs)?.iter().enumerate().map(scale).collect())
     };
     match op {
         Op::Conv2d(conv) => {
-            let plane = conv.window.output.0 * conv.window.output.1;
-            Ok(scaled(conv.accumulators(inputs[0])?, &conv.requantize, &|i| {
-                i / plane
-            }))
+            let plane = conv.window.output_len();
+            scaled(&conv.requantize, &|i| i / plane)
         }
-        Op::Dense(dense) => Ok(scaled(dense.accumulators(inputs[0])?, &dense.requantize, &|i| {
-            i % dense.n
-        })),
-        Op::AvgPool(pool) => Ok(scaled(pool.accumulators(inputs[0])?, &pool.requantize, &|_| 0)),
-        Op::Add(add) => {
-            let at = |i: usize, (m, z): (i64, i32), x: &[i32]| m * i64::from(x[i] - z);
-            let sum = |i| {
-                add.terms
-                    .iter()
-                    .zip(inputs)
-                    .map(|(t, x)| at(i, *t, x))
-                    .sum::<i64>()
-                    + add.b
-            };
-            Ok((0..inputs[0].len()).map(sum).collect())
-        }
+        Op::Dense(dense) => scaled(&dense.requantize, &|i| i % dense.n),
+        Op::AvgPool(pool) => scaled(&pool.requantize, &|_| 0),
+        Op::Add(add) => Ok(sums(add, inputs)),
         Op::MaxPool(_) | Op::View(_) => Ok(Vec::new()),
     }
 }

@@ -12,6 +12,7 @@
 
 use super::{ImportError, NodeRef};
 use crate::graph::Graph;
+use crate::quant::Rounding;
 use crate::tensor::Shape;
 use importer::Importer;
 use prost::Message;
@@ -50,6 +51,8 @@ pub struct LoadOptions {
     /// Shapes for inputs whose dimensions the file leaves open, by input name; all dimensions, and every one
     /// that the file does fix must agree. An input not named here has its first dimension, if open, set to 1.
     pub input_shapes: BTreeMap<String, Shape>,
+    /// What happens at accumulators that no integers round as the runtime does.
+    pub rounding: Rounding,
 }
 
 /// Reads an ONNX model into the integer graph. An open batch dimension becomes 1.
@@ -61,10 +64,11 @@ pub fn load(bytes: &[u8]) -> Result<Graph, ImportError> {
     load_with(bytes, &LoadOptions::default())
 }
 
-/// As [`load`], with shapes for open dimensions.
+/// As [`load`], with shapes for open dimensions and the choice of the rounding.
 ///
 /// # Errors
-/// As [`load`]; also [`ImportError::GivenShape`].
+/// As [`load`]; also [`ImportError::GivenShape`], and [`ImportError::Op`] for strict rounding that an operator cannot
+/// have.
 pub fn load_with(bytes: &[u8], options: &LoadOptions) -> Result<Graph, ImportError> {
     wire::check(bytes)?;
     let model = proto::Model::decode(bytes)?;
@@ -73,7 +77,7 @@ pub fn load_with(bytes: &[u8], options: &LoadOptions) -> Result<Graph, ImportErr
         .graph
         .as_ref()
         .ok_or(ImportError::Missing { what: "graph" })?;
-    Importer::new(graph, version, options)?.run()
+    Importer::new(graph, version, options)?.run(options.rounding)
 }
 
 /// Version of the default operator set.

@@ -3,9 +3,14 @@
 //!
 //! Units: acc in steps of S_x. Bounds: `|acc| <= 255 * taps`.
 
-use super::{OpError, Window, centered, check_bounds, check_input, check_length, check_planes, checked_len};
+use super::{
+    Conv2d, Op, OpError, Window, centered, check_bounds, check_input, check_length, check_planes, checked_len,
+};
 use crate::graph::TensorInfo;
-use crate::quant::{Requantize, Target, TensorQuant, f32_of, fit_channel, requantize_f32, round_clamp_f32};
+use crate::quant::{
+    QuantError, Requantize, Target, TensorQuant, f32_of, fit_channel, requantize_f32, round_clamp_f32,
+    strict_channel,
+};
 use crate::tensor::DType;
 use serde::{Deserialize, Serialize};
 
@@ -17,12 +22,15 @@ pub enum AvgKind {
     /// `clamp(rne(f32(sum (x - z_x) s_x) / n / s_y + z_y))`: AveragePool, a float sum in row order. The integers
     /// are fitted to the formula with an exact sum; the runtime's own sum can be one LSB apart near a step.
     Window,
+    /// As `Window`, with padding counted (`count_include_pad`): n is the number of taps everywhere, and what lies
+    /// outside the input adds nothing to the sum.
+    Padded,
 }
 
 /// Average pool over each channel of NCHW planes with batch 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AvgPool {
-    /// Geometry; the kernel is the whole plane for a global pool. Every window has the same number of taps.
+    /// Geometry; the kernel is the whole plane for a global pool. Every window counts the same number of taps.
     pub window: Window,
     /// Channels.
     pub channels: usize,
@@ -68,25 +76,103 @@ impl AvgPool {
             kind,
         };
         pool.check_sizes()?;
-        let reachable = pool.bounds(x.dtype);
-        let taps = i64::try_from(window.num_taps()).unwrap_or(i64::MAX);
+        let fit = fit_channel(0, &pool.staircase(x, y)?)?;
+        pool.requantize.channels.push(fit);
+        Ok(pool)
+    }
+
+    /// The runtime's formula with an exact sum.
+    fn staircase(
+        &self,
+        x: &TensorQuant,
+        y: &TensorQuant,
+    ) -> Result<Target<impl Fn(i64) -> i32 + use<>>, OpError> {
+        let reachable = self.bounds(x.dtype);
+        let taps = i64::try_from(self.window.num_taps()).unwrap_or(i64::MAX);
         let scale = x.scale / (y.scale * f32_of(taps));
         crate::quant::check_scale("the average", scale)?;
-        let z_y = y.zero_point;
-        let step = |acc: i64| match kind {
+        let (kind, lo, hi) = (self.kind, self.requantize.lo, self.requantize.hi);
+        let (s_x, s_y, z_y) = (x.scale, y.scale, y.zero_point);
+        let step = move |acc: i64| match kind {
             AvgKind::Global => requantize_f32(acc, scale, z_y, lo, hi),
-            AvgKind::Window => average_f32(f32_of(acc) * x.scale, taps, y.scale, z_y, lo, hi),
+            AvgKind::Window | AvgKind::Padded => average_f32(f32_of(acc) * s_x, taps, s_y, z_y, lo, hi),
         };
-        let target = Target {
+        Ok(Target {
             step,
             slope: f64::from(scale),
             reachable,
             fitted: reachable,
             lo,
             hi,
+        })
+    }
+
+    /// The pool with strict rounding: itself, or a depthwise convolution with ones, whose channels have corrections.
+    ///
+    /// # Errors
+    /// [`OpError::Quant`] where the runtime's float sum may round either way, and for corrections that cannot be had.
+    pub fn strict(self, x: &TensorQuant, y: &TensorQuant) -> Result<Op, OpError> {
+        if let differing @ 1.. = self.num_order_dependent(x, y) {
+            let what = "the runtime's float sum rounds as the order of its terms has it";
+            return Err(QuantError::Strict {
+                channel: 0,
+                what,
+                differing,
+            }
+            .into());
+        }
+        let target = self.staircase(x, y)?;
+        let Self {
+            window,
+            channels,
+            z_x,
+            mut requantize,
+            ..
+        } = self;
+        let before = requantize.channels.clone();
+        for fit in &mut requantize.channels {
+            strict_channel(0, &target, fit)?;
+        }
+        if before == requantize.channels {
+            return Ok(Op::AvgPool(Self { requantize, ..self }));
+        }
+        let fits = requantize.channels.iter().cycle().take(channels);
+        Ok(Op::Conv2d(Conv2d {
+            window,
+            c_in: channels,
+            c_out: channels,
+            groups: channels,
+            weights: vec![1; channels.saturating_mul(window.num_taps())],
+            z_x,
+            requantize: Requantize {
+                channels: fits.cloned().collect(),
+                ..requantize
+            },
+        }))
+    }
+
+    /// Accumulators at which the runtime's `AveragePool` may return either of two outputs, as the order of its float sum
+    /// has it; 0 for a global pool, whose sum is an integer.
+    ///
+    /// The float sum of n products, each at most `255 s_x`, and the operations on it are within
+    /// `2^-24 ((n + 5) 255 s_x / s_y + 256)` of the exact quotient, to first order; a tenth is added for the rest.
+    #[must_use]
+    pub fn num_order_dependent(&self, x: &TensorQuant, y: &TensorQuant) -> usize {
+        if self.kind == AvgKind::Global {
+            return 0;
+        }
+        let taps = f64::from(u32::try_from(self.window.num_taps()).unwrap_or(u32::MAX));
+        let ratio = f64::from(x.scale) / f64::from(y.scale);
+        let error = 1.1 * f64::from(f32::EPSILON) / 2.0 * ((taps + 5.0) * 255.0 * ratio + 256.0);
+        let (lo, hi) = (f64::from(self.requantize.lo), f64::from(self.requantize.hi));
+        let (from, to) = self.bounds(x.dtype);
+        let unsure = |acc: &i64| {
+            #[allow(clippy::cast_precision_loss, reason = "accumulators are below 2^53")]
+            let t = *acc as f64 * ratio / taps + f64::from(y.zero_point);
+            let round = |t: f64| t.round_ties_even().clamp(lo, hi);
+            round(t - error) < round(t + error)
         };
-        pool.requantize.channels.push(fit_channel(0, &target)?);
-        Ok(pool)
+        (from..=to).filter(unsure).count()
     }
 
     fn check_sizes(&self) -> Result<(), OpError> {
@@ -101,6 +187,9 @@ impl AvgPool {
         checked_len("average pool output", &[self.channels, output.0, output.1])?;
         if self.kind == AvgKind::Global && (kernel != input || output != (1, 1)) {
             return Err(OpError::NotGlobal { kernel, input });
+        }
+        if self.kind == AvgKind::Padded {
+            return Ok(());
         }
         match self.window.find_taps(|inside, taps| inside != taps) {
             Some(at) => Err(OpError::PaddedAverage { at }),
@@ -129,6 +218,10 @@ impl AvgPool {
         check_planes("average pool output", y, self.channels, self.window.output)?;
         check_input("average pool input", x, self.z_x)?;
         self.requantize.validate(1, y.dtype)?;
+        if self.requantize.corrections().next().is_some() {
+            let what = "an average pool has corrections";
+            return Err(QuantError::Malformed { channel: 0, what }.into());
+        }
         check_bounds("average pool", &self.requantize, &[self.bounds(x.dtype)])
     }
 

@@ -206,7 +206,7 @@ impl Window {
     }
 
     /// First output row or column at which `wrong(taps inside the input along that axis)`.
-    pub(super) fn find_taps(&self, wrong: impl Fn(usize, usize) -> bool) -> Option<usize> {
+    pub(crate) fn find_taps(&self, wrong: impl Fn(usize, usize) -> bool) -> Option<usize> {
         let (vertical, horizontal) = self.axes();
         vertical
             .find_taps(|n| wrong(n, self.kernel.0))

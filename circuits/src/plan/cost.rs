@@ -152,19 +152,24 @@ fn glue_rows(graph: &Graph, lowered: &Lowered, weight_lanes: usize) -> usize {
             a * b
         };
         let q = phases(s.output);
+        let outputs = |s: &super::lower::Step, channels: usize| match s.kind {
+            Kind::Corrections(_) => lowered.homes[s.output].geometry.channels,
+            _ => channels,
+        };
         match &s.kind {
             Kind::Max(_, m) => 9 * m.channels * q,
-            Kind::Node(n) => match &graph.nodes[*n].op {
+            Kind::Copy(..) => 2 * lowered.homes[s.output].geometry.channels * q,
+            Kind::Node(n) | Kind::Corrections(n) => match &graph.nodes[*n].op {
                 Op::Conv2d(c) => {
                     let taps = c.window.kernel.0 * c.window.kernel.1 * q;
                     let runs = if c.groups == c.c_in && c.c_in == c.c_out {
-                        c.c_out
+                        outputs(s, c.c_out)
                     } else {
-                        c.c_in * (c.c_out * q).div_ceil(weight_lanes)
+                        c.c_in * (outputs(s, c.c_out) * q).div_ceil(weight_lanes)
                     };
-                    taps * runs + c.c_out * q
+                    taps * runs + outputs(s, c.c_out) * q
                 }
-                Op::Dense(d) => d.k * q * (d.n * q).div_ceil(weight_lanes) + d.n * q,
+                Op::Dense(d) => d.k * q * (outputs(s, d.n) * q).div_ceil(weight_lanes) + outputs(s, d.n) * q,
                 Op::AvgPool(p) => {
                     2 * p.channels * phases(s.inputs[0].home) + p.window.kernel.0 * p.window.kernel.1
                 }

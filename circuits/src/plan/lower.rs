@@ -7,7 +7,8 @@ mod phases;
 use super::PlanError;
 use super::layout::{Geometry, Scale};
 use crate::graph::{Graph, TensorId};
-use crate::ops::Op;
+use crate::ops::{Add, Op};
+use crate::quant::{Affine, DIVISOR_SHIFT, STEP_DIVISOR};
 use crate::tensor::DType;
 
 /// A tensor with a home on the tape.
@@ -67,6 +68,10 @@ pub(crate) enum Kind {
     Node(usize),
     /// A three-tap maximum that belongs to this graph node.
     Max(usize, Max3),
+    /// The same values with another zero point, for a padded max pool; belongs to this graph node.
+    Copy(usize, Add),
+    /// The corrections of this graph node's requantization, one plane each: `level + [acc >= from]`.
+    Corrections(usize),
 }
 
 /// An operator over homes.
@@ -78,6 +83,8 @@ pub(crate) struct Step {
     pub inputs: Vec<Operand>,
     /// Home that it fills.
     pub output: usize,
+    /// Home of the corrections that the requantization adds, where it has any.
+    pub corrections: Option<usize>,
     /// Exponent units per output position, `None` when the output is one position per channel.
     pub unit: Option<Scale>,
 }
@@ -91,11 +98,29 @@ pub(crate) struct Lowered {
     pub of_tensor: Vec<Option<Operand>>,
 }
 
+impl Home {
+    /// Stored value of a correction that has not been reached; one more from there on.
+    pub fn level(&self) -> i64 {
+        self.zero.clamp(0, (i64::from(self.range) - 1).max(0))
+    }
+
+    /// The requantization of the accumulators to a correction that is reached at `from`:
+    /// `floor((acc - from) / d) + 1` above the level, with a divisor larger than any distance from `from`.
+    pub fn correction(&self, from: i64) -> Affine {
+        let above = i64::from(self.lo) + self.level() + 1;
+        Affine {
+            m: 1,
+            b: above * STEP_DIVISOR - from,
+            d1: (1 << DIVISOR_SHIFT) - 1,
+        }
+    }
+}
+
 impl Step {
     /// Graph node that it came from.
     pub fn node(&self) -> usize {
         match self.kind {
-            Kind::Node(n) | Kind::Max(n, _) => n,
+            Kind::Node(n) | Kind::Max(n, _) | Kind::Copy(n, _) | Kind::Corrections(n) => n,
         }
     }
 }
@@ -145,12 +170,15 @@ pub(crate) fn lower(graph: &Graph) -> Result<Lowered, PlanError> {
                 max_pool::lower_max_pool(&mut low, graph, n, pool, inputs.into_iter().next())?
             }
             op => {
+                let own = output_home(graph, n, op, &low, &inputs)?;
+                let corrections = lower_corrections(&mut low, n, op, &own, &inputs)?;
                 let home = low.homes.len();
-                low.homes.push(output_home(graph, n, op, &low, &inputs)?);
+                low.homes.push(own);
                 low.steps.push(Step {
                     kind: Kind::Node(n),
                     inputs,
                     output: home,
+                    corrections,
                     unit: None,
                 });
                 low.of_tensor[node.output.0] = Some(Operand { home, position: None });
@@ -160,6 +188,39 @@ pub(crate) fn lower(graph: &Graph) -> Result<Lowered, PlanError> {
     adopt_input_layouts(graph, &mut low)?;
     phases::solve_phases(graph, &mut low)?;
     Ok(low)
+}
+
+/// The home and the step of an operator's corrections: planes of the output's size, stored as the output is, so that
+/// they need no range of their own.
+fn lower_corrections(
+    low: &mut Lowered,
+    n: usize,
+    op: &Op,
+    own: &Home,
+    inputs: &[Operand],
+) -> Result<Option<usize>, PlanError> {
+    let count = op.requantize().map_or(0, |r| r.corrections().count());
+    if count == 0 {
+        return Ok(None);
+    }
+    let (height, width) = (own.geometry.height, own.geometry.width);
+    let index = (0..count * height * width).map(index_u32);
+    let home = low.homes.len();
+    low.homes.push(Home {
+        id: None,
+        geometry: natural(count, height, width),
+        index: index.collect::<Result<_, _>>()?,
+        flat: false,
+        ..own.clone()
+    });
+    low.steps.push(Step {
+        kind: Kind::Corrections(n),
+        inputs: inputs.to_vec(),
+        output: home,
+        corrections: None,
+        unit: None,
+    });
+    Ok(Some(home))
 }
 
 /// The operand seen through one more view.

@@ -5,6 +5,9 @@
 //! intervals is exact. Otherwise the best point leaves the fewest accumulators apart, and those are listed.
 
 use super::float::requantize_f32;
+use super::offset::{Offset, best_offset};
+use super::staircase::{Steps, Target, Threshold, steps};
+use super::strict::strict_channel;
 use super::{
     Affine, ChannelRequantize, DIVISOR_SHIFT, Difference, MAGNITUDE_LIMIT, MAX_CHANNEL_DIFFERENCES,
     MAX_DIFFERENCES, OutputQuant, QuantError, Requantize, check_scale,
@@ -17,45 +20,6 @@ pub(crate) const DIVISORS: std::ops::Range<u32> = 1..1 << DIVISOR_SHIFT;
 const TRIES: usize = 200;
 /// Multipliers stay below this (2^51).
 const MAX_MULTIPLIER: f64 = 2_251_799_813_685_248.0;
-
-/// A monotone staircase to fit.
-#[derive(Debug, Clone, Copy)]
-pub struct Target<F> {
-    /// Output for an accumulator (bias not included, added inside); never decreases; in `lo..=hi`.
-    pub step: F,
-    /// Average rise per accumulator unit, positive.
-    pub slope: f64,
-    /// Smallest and largest accumulator that can occur.
-    pub reachable: (i64, i64),
-    /// The part of `reachable` in which `step` is the runtime's answer.
-    pub fitted: (i64, i64),
-    /// Lower clamp bound.
-    pub lo: i32,
-    /// Upper clamp bound.
-    pub hi: i32,
-}
-
-/// Value v is reached at accumulator `at`: outputs are >= v from there on and < v before.
-#[derive(Debug, Clone, Copy)]
-struct Threshold {
-    value: i64,
-    at: i64,
-}
-
-/// What a staircase asks of its integers. `lows`: at `at` the quotient is >= `value`;
-/// `ups`: at `at - 1` it is < `value`.
-#[derive(Debug, Default)]
-struct Steps {
-    lows: Vec<Threshold>,
-    ups: Vec<Threshold>,
-}
-
-/// An offset and how many points it leaves apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Offset {
-    pub(crate) b: i64,
-    pub(crate) cost: u64,
-}
 
 /// Fits one channel; `channel` names it in errors.
 ///
@@ -86,6 +50,7 @@ where
     };
     let fit = ChannelRequantize {
         affine,
+        corrections: Vec::new(),
         differing,
         reachable: target.reachable,
         fitted: target.fitted,
@@ -103,72 +68,96 @@ fn constant(value: i32) -> Affine {
     }
 }
 
-/// Smallest accumulator in `(lo, hi]` with `step(acc) >= value`, given `step(lo) < value <= step(hi)`.
-fn bisect<F: Fn(i64) -> i32>(step: &F, value: i32, mut lo: i64, mut hi: i64) -> i64 {
-    while hi - lo > 1 {
-        let mid = lo + (hi - lo) / 2;
-        if step(mid) >= value { hi = mid } else { lo = mid }
-    }
-    hi
+/// A multiplier and the high factor of its divisor.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Candidate {
+    /// `|m / d - slope|`.
+    pub error: f64,
+    pub m: i64,
+    pub d1: u32,
 }
 
-fn steps<F: Fn(i64) -> i32>(target: &Target<F>) -> Steps {
-    let (start, end) = target.fitted;
-    let (first, last) = ((target.step)(start), (target.step)(end));
-    let mut steps = Steps::default();
-    let mut from = start;
-    for value in first + 1..=last {
-        if (target.step)(from) < value {
-            from = bisect(&target.step, value, from, end);
-        }
-        let threshold = Threshold {
-            value: i64::from(value),
-            at: from,
-        };
-        steps.lows.push(threshold);
-        steps.ups.push(threshold);
+impl Candidate {
+    /// The divisor.
+    pub fn divisor(&self) -> i64 {
+        i64::from(self.d1) << DIVISOR_SHIFT
     }
-    if first > target.lo {
-        steps.lows.push(Threshold {
-            value: i64::from(first),
-            at: start,
-        });
+
+    /// True when `|m acc| + |b| + d` stays in the proved range for accumulators up to `acc`, with room to spare.
+    pub fn fits(&self, acc: i64) -> bool {
+        let sum = 2 * i128::from(self.m) * i128::from(acc) + 1024 * i128::from(self.divisor());
+        sum < i128::from(MAGNITUDE_LIMIT)
     }
-    if last < target.hi {
-        steps.ups.push(Threshold {
-            value: i64::from(last) + 1,
-            at: end + 1,
-        });
-    }
-    steps
 }
 
-/// The multipliers next to `slope * d`, best `|m / d - slope|` first, at most [`TRIES`].
-fn candidates(slope: f64) -> Vec<(i64, u32)> {
-    let mut all: Vec<(f64, i64, u32)> = DIVISORS
-        .filter_map(|d1| {
-            let d = f64::from(d1) * f64::from(1u32 << DIVISOR_SHIFT);
-            let exact = slope * d;
-            if exact >= MAX_MULTIPLIER {
-                return None;
-            }
+/// The multipliers next to `slope * d` with the least `|m / d - slope|`, at most [`TRIES`], handed out best first.
+pub(super) struct Candidates {
+    rest: Vec<Candidate>,
+    left: usize,
+}
+
+/// Candidates whose m is this near to `slope * d` are enough, most of the time.
+const NEAR: f64 = 0.0625;
+
+impl Candidates {
+    pub fn new(slope: f64) -> Self {
+        let half = f64::from(DIVISORS.end / 2);
+        let unit = f64::from(1u32 << DIVISOR_SHIFT);
+        let exact = |d1: u32| slope * (f64::from(d1) * unit);
+        let nearest = |exact: f64| {
             #[allow(
                 clippy::cast_possible_truncation,
                 reason = "below 2^52; the fraction is to be dropped"
             )]
             let m = ((exact + 0.5) as i64).max(1);
             #[allow(clippy::cast_precision_loss, reason = "below 2^53")]
-            Some(((m as f64 - exact).abs() / d, m, d1))
-        })
-        .collect();
-    let order = |x: &(f64, i64, u32), y: &(f64, i64, u32)| x.0.total_cmp(&y.0).then(x.2.cmp(&y.2));
-    if all.len() > TRIES {
-        all.select_nth_unstable_by(TRIES, order);
-        all.truncate(TRIES);
+            let rounded = (m as f64 - exact).abs();
+            (m, rounded)
+        };
+        let divisors = || DIVISORS.take_while(|d1| exact(*d1) < MAX_MULTIPLIER);
+        let all: Vec<(u32, i64, f64)> = divisors()
+            .map(|d1| {
+                let (m, rounded) = nearest(exact(d1));
+                (d1, m, rounded)
+            })
+            .collect();
+        // The error of a candidate in the upper half that is near is at most this; if those are enough, no candidate with
+        // a larger error is among the best.
+        let near = all.iter().filter(|c| f64::from(c.0) >= half && c.2 <= NEAR);
+        let most = if near.count() >= TRIES {
+            1.01 * NEAR / half
+        } else {
+            f64::INFINITY
+        };
+        let small = all.iter().filter(|c| c.2 <= most * f64::from(c.0));
+        let candidate = |&(d1, m, rounded): &(u32, i64, f64)| Candidate {
+            error: rounded / (f64::from(d1) * unit),
+            m,
+            d1,
+        };
+        Self {
+            rest: small.map(candidate).collect(),
+            left: TRIES,
+        }
     }
-    all.sort_unstable_by(order);
-    all.into_iter().map(|(_, m, d1)| (m, d1)).collect()
+
+    /// The best `count` of those that are left, best first.
+    pub fn take(&mut self, count: usize) -> Vec<Candidate> {
+        let order = |x: &Candidate, y: &Candidate| x.error.total_cmp(&y.error).then(x.d1.cmp(&y.d1));
+        let count = count.min(self.left).min(self.rest.len());
+        self.left -= count;
+        if count < self.rest.len() {
+            self.rest.select_nth_unstable_by(count, order);
+        }
+        let later = self.rest.split_off(count);
+        let mut best = std::mem::replace(&mut self.rest, later);
+        best.sort_unstable_by(order);
+        best
+    }
 }
+
+/// How many candidates share one selection of the deciding steps; fewer where the errors are small.
+const BATCHES: [usize; 4] = [4, 12, 48, TRIES];
 
 fn search<F: Fn(i64) -> i32>(
     channel: usize,
@@ -179,22 +168,24 @@ fn search<F: Fn(i64) -> i32>(
     let acc = lo.saturating_abs().max(hi.saturating_abs()).saturating_add(1);
     let mut best: Option<(Affine, u64)> = None;
     let mut too_large = None;
-    let (mut lows, mut ups) = (Vec::new(), Vec::new());
-    for (m, d1) in candidates(target.slope) {
-        let d = i64::from(d1) << DIVISOR_SHIFT;
-        if 2 * i128::from(m) * i128::from(acc) + 1024 * i128::from(d) >= i128::from(MAGNITUDE_LIMIT) {
-            too_large = Some(m);
-            continue;
-        }
-        lows.clear();
-        ups.clear();
-        lows.extend(steps.lows.iter().map(|t| t.value * d - m * t.at));
-        ups.extend(steps.ups.iter().map(|t| t.value * d - m * (t.at - 1) - 1));
-        let limit = best.map_or(u64::MAX, |(_, cost)| cost);
-        if let Some(Offset { b, cost }) = best_offset(&mut lows, &mut ups, m, limit) {
-            best = Some((Affine { m, b, d1 }, cost));
-            if cost == 0 {
-                break;
+    let mut candidates = Candidates::new(target.slope);
+    for size in BATCHES {
+        let batch = candidates.take(size);
+        let least = batch.iter().map(|c| c.d1).min().unwrap_or(1);
+        let error = batch.last().map_or(0.0, |c| c.error);
+        let least = f64::from(least) * f64::from(1u32 << DIVISOR_SHIFT);
+        let deciding = steps.deciding(target.slope, error, least);
+        for candidate in &batch {
+            if !candidate.fits(acc) {
+                too_large = Some(candidate.m);
+                continue;
+            }
+            let limit = best.map_or(u64::MAX, |(_, cost)| cost);
+            if let Some(found) = offset_of(candidate, &deciding, limit) {
+                best = Some(found);
+            }
+            if let Some((affine, 0)) = best {
+                return Ok((affine, 0));
             }
         }
     }
@@ -209,58 +200,17 @@ fn search<F: Fn(i64) -> i32>(
     })
 }
 
-/// The offset b that violates least of `b >= low` and `b <= up`, a violation by e counting `ceil(e / unit)`
-/// points; `None` when it would cost `limit` or more. Reorders and shortens the lists.
-pub(crate) fn best_offset(lows: &mut Vec<i64>, ups: &mut Vec<i64>, unit: i64, limit: u64) -> Option<Offset> {
-    let low = lows.iter().copied().max();
-    let up = ups.iter().copied().min();
-    let (low, up) = match (low, up) {
-        (None, None) => return Some(Offset { b: 0, cost: 0 }),
-        (low, up) => (low.or(up)?, up.or(low)?),
-    };
-    if low <= up {
-        return Some(Offset {
-            b: low + (up - low) / 2,
-            cost: 0,
-        });
-    }
-    if disjoint(lows, ups, limit) {
-        return None;
-    }
-    lows.retain(|l| *l > up);
-    ups.retain(|u| *u < low);
-    lows.sort_unstable_by(|a, b| b.cmp(a));
-    ups.sort_unstable();
-    let mut tried: Vec<i64> = lows.iter().chain(ups.iter()).copied().collect();
-    tried.sort_unstable();
-    tried.dedup();
-    let best = tried
-        .into_iter()
-        .map(|b| Offset {
-            b,
-            cost: cost(lows, ups, unit, b),
-        })
-        .min_by_key(|o| (o.cost, o.b))?;
-    (best.cost < limit).then_some(best)
-}
-
-/// True when `limit` disjoint pairs of a low above an up exist, each of which costs at least one point.
-fn disjoint(lows: &mut [i64], ups: &mut [i64], limit: u64) -> bool {
-    let at = usize::try_from(limit.saturating_sub(1)).unwrap_or(usize::MAX);
-    if at >= lows.len() || at >= ups.len() {
-        return false;
-    }
-    let (_, low, _) = lows.select_nth_unstable_by(at, |a, b| b.cmp(a));
-    let (_, up, _) = ups.select_nth_unstable(at);
-    low > up
-}
-
-/// Points that offset `b` leaves apart; `lows` descending, `ups` ascending.
-fn cost(lows: &[i64], ups: &[i64], unit: i64, b: i64) -> u64 {
-    let points = |excess: i64| u64::try_from((excess - 1) / unit + 1).unwrap_or(u64::MAX);
-    let low = lows.iter().take_while(|l| **l > b).map(|l| points(l - b));
-    let up = ups.iter().take_while(|u| **u < b).map(|u| points(b - u));
-    low.chain(up).fold(0, u64::saturating_add)
+/// The best offset of a candidate and how many points it leaves apart, if fewer than `limit`.
+fn offset_of(candidate: &Candidate, steps: &Steps, limit: u64) -> Option<(Affine, u64)> {
+    let (Candidate { m, d1, .. }, d) = (*candidate, candidate.divisor());
+    let mut lows: Vec<i64> = steps.lows.iter().map(|t| t.value * d - m * t.at).collect();
+    let mut ups: Vec<i64> = steps
+        .ups
+        .iter()
+        .map(|t| t.value * d - m * (t.at - 1) - 1)
+        .collect();
+    let Offset { b, cost } = best_offset(&mut lows, &mut ups, m, limit)?;
+    Some((Affine { m, b, d1 }, cost))
 }
 
 /// Every accumulator in the fitted range at which `affine` and the staircase are apart, ascending.
@@ -306,6 +256,31 @@ fn differences<F: Fn(i64) -> i32>(
     Ok(list)
 }
 
+/// One channel of the runtime's requantization as a staircase.
+fn staircase(
+    y: &OutputQuant,
+    channel: usize,
+    bias: &[i64],
+    reachable: (i64, i64),
+) -> Target<impl Fn(i64) -> i32> {
+    let scale = if y.scales.len() == 1 {
+        y.scales[0]
+    } else {
+        y.scales[channel]
+    };
+    let bias = bias.get(channel).copied().unwrap_or(0);
+    let (min, max) = (i64::from(i32::MIN) - bias, i64::from(i32::MAX) - bias);
+    let (zero_point, lo, hi) = (y.zero_point, y.lo, y.hi);
+    Target {
+        step: move |acc: i64| requantize_f32(acc + bias, scale, zero_point, lo, hi),
+        slope: f64::from(scale),
+        reachable,
+        fitted: (reachable.0.max(min), reachable.1.min(max)),
+        lo,
+        hi,
+    }
+}
+
 /// Fits every channel of `y`, given the reachable accumulators (bias not included) per channel, and the bias
 /// (empty, or one per channel).
 ///
@@ -314,24 +289,10 @@ fn differences<F: Fn(i64) -> i32>(
 /// [`QuantError::Bias`], and what [`fit_channel`] returns.
 pub fn requantize(y: &OutputQuant, reachable: &[(i64, i64)], bias: &[i64]) -> Result<Requantize, QuantError> {
     check_output(y, reachable.len(), bias)?;
-    let channels = reachable.par_iter().enumerate().map(|(channel, &reachable)| {
-        let scale = if y.scales.len() == 1 {
-            y.scales[0]
-        } else {
-            y.scales[channel]
-        };
-        let bias = bias.get(channel).copied().unwrap_or(0);
-        let (min, max) = (i64::from(i32::MIN) - bias, i64::from(i32::MAX) - bias);
-        let target = Target {
-            step: |acc: i64| requantize_f32(acc + bias, scale, y.zero_point, y.lo, y.hi),
-            slope: f64::from(scale),
-            reachable,
-            fitted: (reachable.0.max(min), reachable.1.min(max)),
-            lo: y.lo,
-            hi: y.hi,
-        };
-        fit_channel(channel, &target)
-    });
+    let channels = reachable
+        .par_iter()
+        .enumerate()
+        .map(|(channel, &reachable)| fit_channel(channel, &staircase(y, channel, bias, reachable)));
     let requantize = Requantize {
         channels: channels.collect::<Result<_, _>>()?,
         lo: y.lo,
@@ -344,6 +305,21 @@ pub fn requantize(y: &OutputQuant, reachable: &[(i64, i64)], bias: &[i64]) -> Re
         });
     }
     Ok(requantize)
+}
+
+/// Corrects every channel of a fit that [`requantize`] made for the same `y` and `bias`, so that no accumulator differs.
+///
+/// # Errors
+/// [`QuantError::Channels`], and what [`strict_channel`] returns.
+pub fn strict(fit: &mut Requantize, y: &OutputQuant, bias: &[i64]) -> Result<(), QuantError> {
+    check_output(y, fit.channels.len(), bias)?;
+    fit.channels
+        .par_iter_mut()
+        .enumerate()
+        .try_for_each(|(channel, fit)| {
+            let target = staircase(y, channel, bias, fit.reachable);
+            strict_channel(channel, &target, fit)
+        })
 }
 
 fn check_output(y: &OutputQuant, channels: usize, bias: &[i64]) -> Result<(), QuantError> {

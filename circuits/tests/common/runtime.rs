@@ -20,7 +20,8 @@ pub struct Tally {
     pub unexplained: usize,
 }
 
-fn input_tensor(graph: &Graph, port: &InputPort, sample: &Data) -> Tensor {
+/// One stored sample as the graph's integer input.
+pub fn input_tensor(graph: &Graph, port: &InputPort, sample: &Data) -> Tensor {
     let info = graph.tensor(port.tensor);
     match sample {
         Data::Float(x) => {
@@ -77,7 +78,7 @@ fn stored_output<'a>(samples: &'a BTreeMap<String, Array>, name: &str) -> &'a Ar
 
 /// Every tensor as onnxruntime computes it: each operator's proved values, with the listed differences applied.
 /// Also the number of differences met.
-fn run_as_runtime(graph: &Graph, inputs: &[Tensor]) -> (Vec<Tensor>, usize) {
+pub fn run_as_runtime(graph: &Graph, inputs: &[Tensor]) -> (Vec<Tensor>, usize) {
     let mut values = graph.run(inputs).unwrap();
     let mut met = 0;
     for node in &graph.nodes {
@@ -113,17 +114,22 @@ fn compare(
     total
 }
 
+/// The graph's inputs from stored sample `index`.
+pub fn inputs(graph: &Graph, samples: &BTreeMap<String, Array>, index: usize) -> Vec<Tensor> {
+    let input = |port: &InputPort| {
+        let stored = samples[&format!("in__{}", port.name)].sample(index);
+        input_tensor(graph, port, &stored)
+    };
+    graph.inputs.iter().map(input).collect()
+}
+
 pub fn check(graph: &Graph, samples: &BTreeMap<String, Array>) -> Tally {
     let mut tally = Tally {
         samples: samples[&format!("in__{}", graph.inputs[0].name)].dims[0],
         ..Tally::default()
     };
     for index in 0..tally.samples {
-        let inputs: Vec<Tensor> = graph
-            .inputs
-            .iter()
-            .map(|port| input_tensor(graph, port, &samples[&format!("in__{}", port.name)].sample(index)))
-            .collect();
+        let inputs = inputs(graph, samples, index);
         let values = graph.run(&inputs).unwrap();
         let (outputs, equal, max_difference) = compare(graph, &values, samples, index);
         tally.outputs += outputs;

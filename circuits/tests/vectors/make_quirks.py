@@ -306,6 +306,31 @@ def qoperator():
     n.save()
 
 
+def padded_pools():
+    """Average pools that count their padding, and padded max pools over zero points inside the range."""
+    n = Net("padded_pools", 17, 13)
+    x = n.qdq(n.input("x", F, [1, 3, 9, 8]), 0.02, 11)
+    y = n.qdq(n.op("MaxPool", [x], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]), 0.02, 11)
+    y = n.qdq(n.op("Conv", [y, n.weight([4, 3, 3, 3], 0.01)], pads=[1, 1, 1, 1]), 0.05, -7)
+    a = n.op("AveragePool", [y], kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1)
+    a = n.qdq(a, 0.03, -7)
+    b = n.op("AveragePool", [y], kernel_shape=[2, 3], strides=[2, 2], pads=[1, 0, 0, 2], count_include_pad=1)
+    b = n.qdq(b, 0.0321, -9)
+    n.output(b, F, [1, 4, 3, 2])
+    m = n.op("MaxPool", [a], kernel_shape=[5, 2], strides=[1, 1], dilations=[1, 2], pads=[2, 1, 2, 0])
+    n.output(n.qdq(m, 0.03, -7), F, [1, 4, 5, 3])
+    n.save()
+
+
+def refused_average():
+    """An average pool whose border windows divide by fewer values."""
+    n = Net("refused_average", 17, 14)
+    x = n.qdq(n.input("x", F, [1, 2, 6, 6]), 0.02, 11)
+    y = n.op("AveragePool", [x], kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    n.output(n.qdq(y, 0.02, 11), F, [1, 2, 6, 6])
+    n.save()
+
+
 def batch_norm():
     """BatchNormalization that was not folded: refused."""
     n = Net("refused_batch_norm", 17, 11)
@@ -322,5 +347,5 @@ if __name__ == "__main__":
     for opset in (10, 13, 19, 21):
         simple(opset)
     for make in (dynamic_shape, constant_nodes, clip_opset10, keras_nhwc, float_bias, unfolded_weights, residual,
-                 rescales, double_pair, mean_and_matmul, qoperator, batch_norm):
+                 rescales, double_pair, mean_and_matmul, qoperator, padded_pools, refused_average, batch_norm):
         make()

@@ -3,6 +3,7 @@
 use super::out::say;
 use super::{error::CliError, json, options};
 use inferproof_circuits::graph::Node;
+use inferproof_circuits::ops::NumDiffering;
 use inferproof_circuits::plan::{FIELD_BITS, Prediction, Rates};
 use inferproof_prover::calibrate;
 use inferproof_prover::files::Cache;
@@ -16,6 +17,8 @@ pub struct Args {
     model: PathBuf,
     #[command(flatten)]
     plan: options::PlanArgs,
+    #[command(flatten)]
+    import: options::ImportArgs,
     /// Shows upper bounds of what a cheating prover can hope for.
     #[arg(long)]
     soundness: bool,
@@ -25,7 +28,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<(), CliError> {
-    let model = options::load_model(&args.model, &args.plan.options())?;
+    let model = options::load_model(&args.model, &args.plan.options(), &args.import)?;
     if args.json {
         let mut map = json::plan(&model);
         map.append(&mut figures(&model));
@@ -61,14 +64,21 @@ fn show_risks(model: &Model) {
     say!("  total: {total} < 2^{bits}, error < 2^-{}", FIELD_BITS - bits);
 }
 
-/// Counts of differing accumulators of a node: listed ones, and channels that have any.
-fn differing(node: &Node) -> (usize, usize) {
-    node.op.requantize().map_or((0, 0), |r| r.num_differing())
+/// How many accumulators of a node onnxruntime may round otherwise.
+fn differing(model: &Model, node: &Node) -> NumDiffering {
+    let graph = model.graph();
+    let inputs: Vec<_> = node.inputs.iter().map(|id| graph.tensor(*id)).collect();
+    node.op.num_differing(&inputs, graph.tensor(node.output))
+}
+
+/// Corrections of strict rounding.
+fn corrections(node: &Node) -> usize {
+    node.op.requantize().map_or(0, |r| r.corrections().count())
 }
 
 fn layer(model: &Model, node: &Node) -> Json {
     let info = model.graph().tensor(node.output);
-    let (values, channels) = differing(node);
+    let differing = differing(model, node);
     json!({
         "name": node.name,
         "operator": node.op.kind(),
@@ -77,8 +87,10 @@ fn layer(model: &Model, node: &Node) -> Json {
         "scale": info.scale,
         "zero_point": info.zero_point,
         "macs": node.op.macs(),
-        "differing_accumulators": values,
-        "differing_channels": channels,
+        "differing_accumulators": differing.accumulators,
+        "differing_channels": differing.channels,
+        "reachable_accumulators": differing.reachable,
+        "corrections": corrections(node),
     })
 }
 
@@ -146,11 +158,14 @@ fn show_network(model: &Model) {
     );
     for node in &graph.nodes {
         let info = graph.tensor(node.output);
-        let (values, channels) = differing(node);
-        let exact = if values == 0 {
-            "never".to_owned()
-        } else {
-            format!("at {values} accumulators in {channels} channels")
+        let differing = differing(model, node);
+        let exact = match (differing.accumulators, corrections(node)) {
+            (0, 0) => "never".to_owned(),
+            (0, count) => format!("never, by {count} corrections"),
+            (count, _) => format!(
+                "by one step, at {count} of {} accumulators, in {} channels",
+                differing.reachable, differing.channels
+            ),
         };
         say!(
             "{:<28} {:<10} {:<18} {:>12}  {exact}; {} scale {} zero point {}",

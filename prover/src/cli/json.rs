@@ -72,7 +72,8 @@ pub fn exactness(graph: &Graph, differing: &[NodeDifference]) -> String {
         return "bit-exact to onnxruntime on this input".to_owned();
     }
     let mut text = format!(
-        "{} values differ from onnxruntime on this input:",
+        "{} values differ from what onnxruntime's operator gives on the same input of that operator; what follows them may \
+         differ further (--rounding strict removes this):",
         differing.len()
     );
     for d in differing.iter().take(20) {

@@ -4,7 +4,9 @@ use super::error::CliError;
 use super::progress::Progress;
 use clap::ValueEnum;
 use inferproof_circuits::graph::Graph;
+use inferproof_circuits::import::onnx::LoadOptions;
 use inferproof_circuits::plan::{Optimize, PlanOptions};
+use inferproof_circuits::quant::Rounding;
 use inferproof_circuits::tensor::Tensor;
 use inferproof_prover::files::{self, Cache};
 use inferproof_prover::input::{ArrayData, InputFile, NamedArray, read_arrays, resolve_inputs};
@@ -53,6 +55,33 @@ impl PlanArgs {
                 Goal::Balanced => Optimize::Balanced,
             },
             ..PlanOptions::default()
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum RoundingArg {
+    /// As onnxruntime, except at accumulators that are listed.
+    Exact,
+    /// As onnxruntime at every accumulator, with corrections; a network that cannot have them is refused.
+    Strict,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ImportArgs {
+    /// How accumulators are rounded that no multiplier rounds as onnxruntime does. Part of the model id.
+    #[arg(long, value_enum, default_value = "exact")]
+    pub rounding: RoundingArg,
+}
+
+impl ImportArgs {
+    pub fn options(&self) -> LoadOptions {
+        LoadOptions {
+            rounding: match self.rounding {
+                RoundingArg::Exact => Rounding::Exact,
+                RoundingArg::Strict => Rounding::Strict,
+            },
+            ..LoadOptions::default()
         }
     }
 }
@@ -151,10 +180,10 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// Reads and plans a model.
-pub fn load_model(path: &Path, options: &PlanOptions) -> Result<Model, CliError> {
+pub fn load_model(path: &Path, plan: &PlanOptions, import: &ImportArgs) -> Result<Model, CliError> {
     let _progress = Progress::start("reading the model");
     let bytes = files::read_limited(path, MAX_MODEL_BYTES)?;
-    Ok(Model::load(&bytes, options)?)
+    Ok(Model::load_with(&bytes, plan, &import.options())?)
 }
 
 /// The model's inputs from a file, or from one sample of it.

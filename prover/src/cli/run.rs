@@ -17,6 +17,8 @@ pub struct Args {
     /// Takes this row of files that hold several samples.
     #[arg(long, value_name = "N")]
     sample: Option<usize>,
+    #[command(flatten)]
+    import: options::ImportArgs,
     /// Prints one JSON object.
     #[arg(long)]
     json: bool,
@@ -24,7 +26,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<(), CliError> {
     let bytes = files::read_limited(&args.model, onnx::MAX_BYTES as u64)?;
-    let graph = onnx::load(&bytes).map_err(KeysError::from)?;
+    let graph = onnx::load_with(&bytes, &args.import.options()).map_err(KeysError::from)?;
     let inputs = options::load_inputs(&args.input, &graph, args.sample)?;
     let ran = prove::run(&graph, &inputs)?;
     if args.json {

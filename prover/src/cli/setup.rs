@@ -13,13 +13,15 @@ pub struct Args {
     keys: options::KeyArgs,
     #[command(flatten)]
     plan: options::PlanArgs,
+    #[command(flatten)]
+    import: options::ImportArgs,
     /// Prints one JSON object.
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: &Args) -> Result<(), CliError> {
-    let model = options::load_model(&args.model, &args.plan.options())?;
+    let model = options::load_model(&args.model, &args.plan.options(), &args.import)?;
     let mut figures = json::plan(&model);
     let keys = args.keys.keys(model, true)?;
     let id = keys.verifying().id().to_string();

@@ -5,6 +5,7 @@ mod page;
 use super::error::CliError;
 use super::options;
 use super::out::say;
+use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use inferproof_circuits::graph::Graph;
 use inferproof_circuits::plan::{K_RANGE, Optimize, Plan, PlanOptions, Rates};
@@ -34,6 +35,8 @@ pub struct Args {
     /// Takes this row of files that hold several samples.
     #[arg(long, value_name = "N")]
     sample: Option<usize>,
+    #[command(flatten)]
+    import: options::ImportArgs,
     /// Proves nothing: the estimates alone.
     #[arg(long)]
     predict: bool,
@@ -169,7 +172,7 @@ pub(super) fn goal_name(goal: Optimize) -> &'static str {
 }
 
 pub fn run(args: &Args) -> Result<(), CliError> {
-    let model = options::load_model(&args.model, &PlanOptions::default())?;
+    let model = options::load_model(&args.model, &PlanOptions::default(), &args.import)?;
     let rates = Cache::open_default().map_or_else(|_| Rates::default(), |cache| calibrate::stored(&cache));
     let mut rows = sweep(&model, &rates);
     if !args.predict {
@@ -285,6 +288,8 @@ fn prove(args: &Args, row: &Row, input: &Path, folder: &Path) -> Result<Measured
     }
     command.args(["-k", &row.k.to_string()]);
     command.args(["--optimize", goal_name(row.goal)]);
+    let rounding = args.import.rounding.to_possible_value();
+    command.args(["--rounding", rounding.as_ref().map_or("exact", |v| v.get_name())]);
     command
         .arg("--keys")
         .arg(folder.join(format!("{}-{}", row.k, goal_name(row.goal))));

@@ -5,7 +5,7 @@ use super::plan::{LinearSpec, Plan, PlanTensor, Spec};
 use super::value::Average;
 use crate::graph::{Graph, InputPort, Node, OutputPort, TensorId, TensorInfo};
 use crate::ops::{Add, AvgKind, AvgPool, Conv2d, Dense, MaxPool, Op, OpError, View};
-use crate::quant::OutputQuant;
+use crate::quant::{OutputQuant, Requantize, Rounding, strict};
 
 /// Index in the graph of each tensor of the plan that the graph holds.
 struct Ids(Vec<Option<TensorId>>);
@@ -60,8 +60,8 @@ impl Plan {
     /// Builds the operators and the graph.
     ///
     /// # Errors
-    /// [`ImportError::Op`] where an operator refuses its parameters, [`ImportError::Graph`].
-    pub fn build(mut self) -> Result<Graph, ImportError> {
+    /// [`ImportError::Op`] where an operator refuses its parameters or the rounding, [`ImportError::Graph`].
+    pub fn build(mut self, rounding: Rounding) -> Result<Graph, ImportError> {
         self.complete_quants();
         let ids = Ids::new(&self);
         let tensors = ids.infos(&self.tensors);
@@ -73,7 +73,7 @@ impl Plan {
                 .map(|i| ids.get(*i))
                 .collect::<Result<_, _>>()?;
             let output = ids.get(node.output)?;
-            let op = build_op(node.spec, node.bounds).map_err(|source| ImportError::Op {
+            let op = build_op(node.spec, node.bounds, rounding).map_err(|source| ImportError::Op {
                 at: node.at,
                 source: Box::new(source),
             })?;
@@ -113,7 +113,29 @@ impl Plan {
     }
 }
 
-fn build_op(spec: Spec, (lo, hi): (i32, i32)) -> Result<Op, OpError> {
+fn correct(rounding: Rounding, fit: &mut Requantize, y: &OutputQuant, bias: &[i64]) -> Result<(), OpError> {
+    match rounding {
+        Rounding::Exact => Ok(()),
+        Rounding::Strict => Ok(strict(fit, y, bias)?),
+    }
+}
+
+fn sum(rounding: Rounding, add: Add) -> Result<Op, OpError> {
+    match rounding {
+        Rounding::Exact => Ok(Op::Add(add)),
+        Rounding::Strict => Ok(Op::Add(add.strict()?)),
+    }
+}
+
+fn formula(kind: Average) -> AvgKind {
+    match kind {
+        Average::Global => AvgKind::Global,
+        Average::Window => AvgKind::Window,
+        Average::Padded => AvgKind::Padded,
+    }
+}
+
+fn build_op(spec: Spec, (lo, hi): (i32, i32), rounding: Rounding) -> Result<Op, OpError> {
     let output = |l: &LinearSpec| OutputQuant {
         scales: l.scales.clone(),
         zero_point: l.zero_point,
@@ -130,28 +152,26 @@ fn build_op(spec: Spec, (lo, hi): (i32, i32)) -> Result<Op, OpError> {
         } => {
             let y = output(&linear);
             let x = linear.x.to_tensor_quant();
-            Op::Conv2d(Conv2d::new(
-                window,
-                c_in,
-                c_out,
-                groups,
-                linear.weights,
-                &x,
-                &linear.bias,
-                &y,
-            )?)
+            let mut conv = Conv2d::new(window, c_in, c_out, groups, linear.weights, &x, &linear.bias, &y)?;
+            correct(rounding, &mut conv.requantize, &y, &linear.bias)?;
+            Op::Conv2d(conv)
         }
         Spec::Dense { rows, k, n, linear } => {
             let y = output(&linear);
             let x = linear.x.to_tensor_quant();
-            Op::Dense(Dense::new(rows, k, n, linear.weights, &x, &linear.bias, &y)?)
+            let mut dense = Dense::new(rows, k, n, linear.weights, &x, &linear.bias, &y)?;
+            correct(rounding, &mut dense.requantize, &y, &linear.bias)?;
+            Op::Dense(dense)
         }
         Spec::Add { a, b, y } => {
             let (a, b, y) = (a.to_tensor_quant(), b.to_tensor_quant(), y.to_tensor_quant());
-            Op::Add(Add::new(&a, &b, &y, lo, hi)?)
+            sum(rounding, Add::new(&a, &b, &y, lo, hi)?)?
         }
-        Spec::AddConst { window, sum } => Op::Conv2d(sum.build(window, lo, hi)?),
-        Spec::Rescale { x, y } => Op::Add(Add::rescale(&x.to_tensor_quant(), &y.to_tensor_quant(), lo, hi)?),
+        Spec::AddConst { window, sum } => Op::Conv2d(sum.build(window, (lo, hi), rounding)?),
+        Spec::Rescale { x, y } => {
+            let (x, y) = (x.to_tensor_quant(), y.to_tensor_quant());
+            sum(rounding, Add::rescale(&x, &y, lo, hi)?)?
+        }
         Spec::AvgPool {
             window,
             channels,
@@ -159,12 +179,13 @@ fn build_op(spec: Spec, (lo, hi): (i32, i32)) -> Result<Op, OpError> {
             y,
             kind,
         } => {
-            let kind = match kind {
-                Average::Global => AvgKind::Global,
-                Average::Window => AvgKind::Window,
-            };
+            let kind = formula(kind);
             let (x, y) = (x.to_tensor_quant(), y.to_tensor_quant());
-            Op::AvgPool(AvgPool::new(window, channels, &x, &y, lo, hi, kind)?)
+            let pool = AvgPool::new(window, channels, &x, &y, lo, hi, kind)?;
+            match rounding {
+                Rounding::Exact => Op::AvgPool(pool),
+                Rounding::Strict => pool.strict(&x, &y)?,
+            }
         }
         Spec::MaxPool { window, channels } => Op::MaxPool(MaxPool::new(window, channels)?),
         Spec::Identity => Op::View(View::identity()),

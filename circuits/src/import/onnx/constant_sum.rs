@@ -5,7 +5,9 @@
 
 use super::value::Quant;
 use crate::ops::{Conv2d, OpError, Window};
-use crate::quant::{ChannelRequantize, Requantize, Target, fit_channel, round_clamp_f32};
+use crate::quant::{
+    ChannelRequantize, QuantError, Requantize, Rounding, Target, fit_channel, round_clamp_f32, strict_channel,
+};
 
 /// A sum with one constant for each channel.
 #[derive(Debug, Clone)]
@@ -43,8 +45,8 @@ impl ConstantSum {
     /// The convolution over planes of `window`, clamped to `lo..=hi`.
     ///
     /// # Errors
-    /// [`OpError::Quant`] for a staircase that no integers fit.
-    pub fn build(&self, window: Window, lo: i32, hi: i32) -> Result<Conv2d, OpError> {
+    /// [`OpError::Quant`] for a staircase that no integers fit, or that strict rounding cannot have.
+    pub fn build(&self, window: Window, (lo, hi): (i32, i32), rounding: Rounding) -> Result<Conv2d, OpError> {
         self.y.to_tensor_quant().check_clamp(lo, hi)?;
         let (min, max) = self.x.to_tensor_quant().centered();
         let reachable = (i64::from(min), i64::from(max));
@@ -58,7 +60,11 @@ impl ConstantSum {
                 lo,
                 hi,
             };
-            fit_channel(index, &target)
+            let mut fit = fit_channel(index, &target)?;
+            if rounding == Rounding::Strict {
+                strict_channel(index, &target, &mut fit)?;
+            }
+            Ok::<_, QuantError>(fit)
         };
         let channels: Vec<ChannelRequantize> = self
             .values

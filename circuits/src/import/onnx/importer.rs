@@ -8,6 +8,7 @@ use super::value::{FloatInput, Int, Value};
 use super::{ImportError, LoadOptions};
 use crate::graph::Graph;
 use crate::import::error::short;
+use crate::quant::Rounding;
 use crate::tail::TailOp;
 use crate::tensor::{DType, Shape};
 use std::collections::{HashMap, HashSet};
@@ -107,7 +108,7 @@ impl<'m> Importer<'m> {
     }
 
     /// Walks the nodes that the outputs need, and builds the graph.
-    pub fn run(mut self) -> Result<Graph, ImportError> {
+    pub fn run(mut self, rounding: Rounding) -> Result<Graph, ImportError> {
         let needed = needed_nodes(self.graph);
         for (proto, needed) in self.graph.node.iter().zip(needed) {
             let node = NodeView {
@@ -135,7 +136,7 @@ impl<'m> Importer<'m> {
         }
         self.plan.drop_unused();
         self.plan.fold_clamps();
-        self.plan.build()
+        self.plan.build(rounding)
     }
 
     fn define(&mut self, name: &'m str, value: Value) -> Result<(), ImportError> {

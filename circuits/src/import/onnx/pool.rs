@@ -46,8 +46,8 @@ impl<'m> Importer<'m> {
             "ReduceMean" => self.reduce_mean(node, x),
             _ => {
                 let planes = Planes::of(node, x.shape.dims())?;
-                let window = average_window(node, &planes)?;
-                average(node, x, &planes, window, Average::Window)
+                let (window, kind) = average_window(node, &planes)?;
+                average(node, x, &planes, window, kind)
             }
         }
     }
@@ -110,8 +110,8 @@ pub fn average(
     )
 }
 
-/// The window of an AveragePool whose every window counts the same number of values.
-pub fn average_window(node: &NodeView<'_>, planes: &Planes) -> Result<Window, ImportError> {
+/// The window of an AveragePool whose every window counts the same number of values, padding included or not.
+pub fn average_window(node: &NodeView<'_>, planes: &Planes) -> Result<(Window, Average), ImportError> {
     let kernel = kernel(node, planes)?;
     let window = planes.window(node, &kernel, false)?;
     let rounded_up = planes.window(node, &kernel, node.int("ceil_mode", 0) != 0)?;
@@ -140,13 +140,15 @@ pub fn average_window(node: &NodeView<'_>, planes: &Planes) -> Result<Window, Im
         w.kernel.1,
         w.dilation.1,
     );
-    if padded && node.int("count_include_pad", 0) == 0 {
-        return Err(node.bad_attribute(
+    match (padded, node.int("count_include_pad", 0) != 0) {
+        (false, _) => Ok((window, Average::Window)),
+        (true, true) => Ok((window, Average::Padded)),
+        (true, false) => Err(node.bad_attribute(
             "pads",
-            "must be 0 (or count_include_pad 1): windows over the edge count fewer values",
-        ));
+            "must be 0 or come with count_include_pad=1: without it windows over the edge divide by fewer values, and \
+             the circuit has one divisor for a channel; export the model with count_include_pad=True (AvgPool2d)",
+        )),
     }
-    Ok(window)
 }
 
 fn kernel(node: &NodeView<'_>, planes: &Planes) -> Result<Vec<usize>, ImportError> {

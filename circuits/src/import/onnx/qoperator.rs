@@ -86,7 +86,8 @@ impl<'m> Importer<'m> {
         let value = if node.op() == "QLinearGlobalAveragePool" {
             average(node, x, &planes, whole_plane(node, &planes)?, Average::Global)?
         } else {
-            average(node, x, &planes, average_window(node, &planes)?, Average::Window)?
+            let (window, kind) = average_window(node, &planes)?;
+            average(node, x, &planes, window, kind)?
         };
         self.requantized(node, &value, 3, dtype)
     }

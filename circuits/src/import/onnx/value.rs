@@ -215,6 +215,8 @@ pub enum Average {
     Global,
     /// `QLinearAveragePool`.
     Window,
+    /// `QLinearAveragePool` with `count_include_pad`.
+    Padded,
 }
 
 /// An operator whose float result waits for its QuantizeLinear.

@@ -1,8 +1,8 @@
 //! A max pool as a chain of three-tap maxima along the width, then along the height.
 
 use super::{Home, Kind, Lowered, Max3, Operand, Step, index_u32, natural};
-use crate::graph::Graph;
-use crate::ops::{MaxPool, Window};
+use crate::graph::{Graph, TensorId};
+use crate::ops::{Add, MaxPool, Window};
 use crate::plan::PlanError;
 
 /// Offsets of at most three taps that cover `k` positions, given what earlier stages covered.
@@ -38,46 +38,109 @@ pub(super) fn lower_max_pool(
             "a max pool window of more than 9 positions along one axis",
         ));
     }
-    let chain = max_chain(&window);
-    let mut size = window.input;
-    for (step, (taps, stride, pad, out)) in chain.iter().enumerate() {
-        let source = low.homes[input.home].clone();
-        let last = step + 1 == chain.len();
-        let at = |d: usize, axis_pad: usize| d.cast_signed() - axis_pad.cast_signed();
-        let taps3 = std::array::from_fn(|i| {
-            let (a, b) = taps[i.min(taps.len() - 1)];
-            (at(a, pad.0), at(b, pad.1))
-        });
-        let home = low.homes.len();
-        let len = pool.channels * out.0 * out.1;
-        low.homes.push(Home {
-            id: last.then_some(node.output),
-            geometry: natural(pool.channels, out.0, out.1),
-            index: (0..len).map(index_u32).collect::<Result<Vec<_>, _>>()?,
-            flat: false,
-            ..source
-        });
-        let max = Max3 {
-            channels: pool.channels,
-            stride: *stride,
-            taps: taps3,
-        };
-        low.steps.push(Step {
-            kind: Kind::Max(n, max),
-            inputs: vec![input],
-            output: home,
-            unit: None,
-        });
-        input = Operand { home, position: None };
-        size = *out;
+    // Outside the input a tap evaluates to the zero point. That is no larger than any value where the zero point is the
+    // smallest; elsewhere the maxima are taken between two copies of the values, the first of which has it so.
+    let zero = low.homes[input.home].zero;
+    let padded = window.find_taps(|inside, taps| inside != taps).is_some();
+    let copied = padded && zero != 0;
+    if copied {
+        input = copy(low, n, pool.channels, window.input, input, (0, None))?;
     }
+    let chain = max_chain(&window);
+    for (s, stage) in chain.iter().enumerate() {
+        let id = (!copied && s + 1 == chain.len()).then_some(node.output);
+        input = push_stage(low, n, pool.channels, stage, input, id)?;
+    }
+    let size = chain.last().map_or(window.input, |stage| stage.3);
     if size != window.output {
         return Err(unsupported(
             "a max pool whose last window leaves the padded input",
         ));
     }
+    if copied {
+        let output = (zero, Some(node.output));
+        input = copy(low, n, pool.channels, window.output, input, output)?;
+    }
     low.of_tensor[node.output.0] = Some(input);
     Ok(())
+}
+
+/// One three-tap stage; `id` is the tensor that it makes, if any.
+fn push_stage(
+    low: &mut Lowered,
+    n: usize,
+    channels: usize,
+    (taps, stride, pad, out): &MaxStage,
+    input: Operand,
+    id: Option<TensorId>,
+) -> Result<Operand, PlanError> {
+    let source = low.homes[input.home].clone();
+    let at = |d: usize, axis_pad: usize| d.cast_signed() - axis_pad.cast_signed();
+    let taps = std::array::from_fn(|i| {
+        let (a, b) = taps[i.min(taps.len() - 1)];
+        (at(a, pad.0), at(b, pad.1))
+    });
+    let home = low.homes.len();
+    let index = (0..channels * out.0 * out.1).map(index_u32);
+    low.homes.push(Home {
+        id,
+        geometry: natural(channels, out.0, out.1),
+        index: index.collect::<Result<_, _>>()?,
+        flat: false,
+        ..source
+    });
+    let max = Max3 {
+        channels,
+        stride: *stride,
+        taps,
+    };
+    low.steps.push(Step {
+        kind: Kind::Max(n, max),
+        inputs: vec![input],
+        output: home,
+        corrections: None,
+        unit: None,
+    });
+    Ok(Operand { home, position: None })
+}
+
+/// A home with the values of another one, with the given zero point over its smallest value and the tensor that it is.
+fn copy(
+    low: &mut Lowered,
+    n: usize,
+    channels: usize,
+    (height, width): (usize, usize),
+    input: Operand,
+    (zero, id): (i64, Option<TensorId>),
+) -> Result<Operand, PlanError> {
+    let source = low.homes[input.home].clone();
+    let from = i64::from(source.lo) + source.zero;
+    let zero_point = i32::try_from(from).map_err(|_| PlanError::TooLarge {
+        what: "zero point",
+        size: from.unsigned_abs().try_into().unwrap_or(usize::MAX),
+        limit: 255,
+    })?;
+    let hi = source.lo + source.range.cast_signed();
+    let add = Add::copy(zero_point, source.lo, hi);
+    let home = low.homes.len();
+    low.homes.push(Home {
+        id,
+        zero,
+        geometry: natural(channels, height, width),
+        index: (0..channels * height * width)
+            .map(index_u32)
+            .collect::<Result<_, _>>()?,
+        flat: false,
+        ..source
+    });
+    low.steps.push(Step {
+        kind: Kind::Copy(n, add),
+        inputs: vec![input],
+        output: home,
+        corrections: None,
+        unit: None,
+    });
+    Ok(Operand { home, position: None })
 }
 
 /// One stage of a max pool: taps, stride, padding before, output size.

@@ -9,7 +9,8 @@ use crate::plan::PlanError;
 fn tie(graph: &Graph, step: &Step) -> Option<(usize, usize)> {
     match &step.kind {
         Kind::Max(_, max) => Some(max.stride),
-        Kind::Node(n) => match &graph.nodes[*n].op {
+        Kind::Copy(..) => Some((1, 1)),
+        Kind::Node(n) | Kind::Corrections(n) => match &graph.nodes[*n].op {
             Op::Conv2d(conv) if conv.window.output != (1, 1) => Some(conv.window.stride),
             Op::AvgPool(pool) if pool.window.output != (1, 1) => Some(pool.window.stride),
             Op::Dense(dense) if dense.rows > 1 => Some((1, 1)),
@@ -50,12 +51,20 @@ impl Ratio {
     }
 }
 
+/// The home whose values a step's identity reads at the output's own positions: the output of a maximum, corrections.
+fn read_per_output(step: &Step) -> Option<usize> {
+    match step.kind {
+        Kind::Max(..) => Some(step.output),
+        _ => step.corrections,
+    }
+}
+
 /// Phases and scales of every tensor along one axis.
 ///
 /// A tensor is stored in as many phases P as its readers' strides divide. A reader with stride s counts `u = s rho`
 /// exponent units per output position, where rho is the reader side's unit per input position, `1 / gcd` of the strides.
 /// Values are evaluated at scale `rho P`, the output's accumulators at scale `u P_out`. A sum needs one rho for all its
-/// inputs; a max pool's output is read by its own identity, so its rho is the u of the pool.
+/// inputs; a max pool's output is read by its own identity, so its rho is the u of the pool, and likewise for corrections.
 fn solve_axis(graph: &Graph, low: &Lowered, axis: fn((usize, usize)) -> usize) -> Result<Axis, PlanError> {
     const ROUNDS: usize = 64;
     let homes = low.homes.len();
@@ -75,8 +84,8 @@ fn solve_axis(graph: &Graph, low: &Lowered, axis: fn((usize, usize)) -> usize) -
             let shared = step.inputs.iter().map(|o| rho[o.home]).reduce(Ratio::larger);
             let Some(shared) = shared else { continue };
             step.inputs.iter().for_each(|o| rho[o.home] = shared);
-            if matches!(step.kind, Kind::Max(..)) {
-                rho[step.output] = rho[step.output].larger(shared.times(axis(stride)));
+            if let Some(home) = read_per_output(step) {
+                rho[home] = rho[home].larger(shared.times(axis(stride)));
             }
         }
         if rho == before {
@@ -115,8 +124,7 @@ fn finish_axis(
             continue;
         };
         let unit = rho[first.home].times(axis(stride));
-        let is_max = matches!(step.kind, Kind::Max(..));
-        if is_max && rho[step.output] != unit {
+        if read_per_output(step).is_some_and(|home| rho[home] != unit) {
             return Err(PlanError::Phases);
         }
         units[s] = unit.whole(1).ok_or(PlanError::Phases)?;

@@ -1,6 +1,7 @@
 //! Identities of operators that keep channels apart: sums, average pools, maxima.
 
-use super::{Context, Frame, signed};
+use super::frame::Frame;
+use super::{Context, signed};
 use crate::ops::{Add, AvgPool};
 use crate::plan::PlanError;
 use crate::plan::identity::{Builder, Evaluated, FactoredRun, Identity, PowerRun, Source};
@@ -96,18 +97,25 @@ impl Context<'_> {
         let num_in = self.num_phases(input);
         let m = pool.requantize.channels[0].affine.m;
         let mut kernels: BTreeMap<usize, Vec<(usize, i64)>> = BTreeMap::new();
+        let taps = Self::window_taps(&pool.window);
         let frame = if step.unit.is_none() {
             let frame = self.single_frame(step);
-            for phase in 0..num_in {
-                let plane = &self.planes[input][phase];
-                for at in 0..plane.height * plane.width {
+            let (f_h, f_w) = self.home(input).geometry.phases;
+            let (height, width) = pool.window.input;
+            for &(a, b) in &taps {
+                let (Ok(y), Ok(x)) = (usize::try_from(a), usize::try_from(b)) else {
+                    continue;
+                };
+                if y < height && x < width {
+                    let phase = (y % f_h) * f_w + x % f_w;
+                    let plane = &self.planes[input][phase];
+                    let at = y / f_h * plane.width + x / f_w;
                     let e = frame.builder.exponent(self.single_relative(input, plane, at));
                     kernels.entry(phase).or_default().push((e, m));
                 }
             }
             frame
         } else {
-            let taps = Self::window_taps(&pool.window);
             let frame = self.window_frame(step, pool.window.stride, pool.window.output, &taps);
             for tap in &frame.taps {
                 kernels
