@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn two_generators_differ() {
-        let mut draw = || system_rng().unwrap().next_u64();
+        let draw = || system_rng().unwrap().next_u64();
         assert_ne!(draw(), draw());
     }
 }
