@@ -3,108 +3,44 @@
 //! A plan depends on the graph and the options alone, never on a witness.
 
 mod account;
+mod bounds;
 mod cost;
+mod error;
 mod glue;
 mod identity;
 pub(crate) mod layout;
 mod lower;
 mod predict;
 mod public;
+mod tape;
 mod terms;
 
 pub use account::{FIELD_BITS, Risk};
 pub use cost::{Cost, Optimize};
+pub use error::PlanError;
 pub(crate) use glue::{GStep, KStep, Program};
 pub(crate) use identity::{Evaluated, Identity, Source};
 pub(crate) use lower::{Kind, Lowered};
 pub use predict::{Prediction, Rates, Work, bucket_additions};
 pub use public::FOLD_FROM;
+pub(crate) use tape::TapeRow;
 
-use crate::graph::{Graph, Node, TensorId};
+use crate::graph::Graph;
 use crate::ops::{Add, Conv2d, Dense, Op};
-use crate::params::{CircuitParams, Pattern};
-use crate::quant::{Affine, ChannelRequantize};
-use crate::tensor::DType;
+use crate::params::CircuitParams;
+use crate::quant::Affine;
+use bounds::{check_bounds, excess_bound};
 use layout::{Plane, Point};
-use lower::{Home, Step};
+use lower::Step;
 use public::{folded, place, public_homes};
 use std::collections::HashMap;
+use tape::{Tape, circuit_params, cut, ranges};
 use terms::Context;
 
 /// Rows at the end of every column that cannot be used: blinding, and the one that closes the running sum.
 pub const RESERVED_ROWS: usize = 7;
 /// Smallest and largest number of rows, as a power of two.
 pub const K_RANGE: std::ops::RangeInclusive<u32> = 4..=24;
-
-/// Why a graph has no plan.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PlanError {
-    /// The operator or its surroundings cannot be laid out.
-    #[error("node `{node}` needs {reason}, which is not supported; rewrite that part of the model")]
-    Unsupported {
-        /// Name of the node.
-        node: String,
-        /// What it needs.
-        reason: &'static str,
-    },
-    /// A tensor is read that nothing makes.
-    #[error("tensor `{name}` is read before it is made; the graph was not validated")]
-    UnknownTensor {
-        /// Name of the tensor.
-        name: String,
-    },
-    /// A count passes its limit.
-    #[error("{what} is {size}, the limit is {limit}; split the model")]
-    TooLarge {
-        /// What is too large.
-        what: &'static str,
-        /// Its size.
-        size: usize,
-        /// The limit.
-        limit: usize,
-    },
-    /// An intermediate integer could leave the range in which the field equation is an integer equation.
-    #[error(
-        "node `{node}`: |m * acc| + |B| + d may reach 2^{bits}, the limit is 2^{limit}; lower the weight range"
-    )]
-    Bound {
-        /// Name of the node.
-        node: String,
-        /// Bits that it may reach.
-        bits: u32,
-        /// The limit.
-        limit: u32,
-    },
-    /// No row stride keeps window and overhang apart.
-    #[error(
-        "no row stride keeps the outputs of a window apart from the values outside it; report this model"
-    )]
-    RowStride,
-    /// Strides along different paths do not agree.
-    #[error("the strides along different paths between two tensors do not agree; remove one of the paths")]
-    Phases,
-    /// The options ask for what cannot be had.
-    #[error("no plan with {wanted}; the model needs at least {rows} rows")]
-    NoPlan {
-        /// The options that were asked for.
-        wanted: String,
-        /// Rows of the nearest plan.
-        rows: usize,
-    },
-}
-
-impl PlanError {
-    pub(crate) fn unknown_tensor(graph: &Graph, id: TensorId) -> Self {
-        Self::UnknownTensor {
-            name: graph
-                .tensors
-                .get(id.0)
-                .map(|t| t.name.clone())
-                .unwrap_or_default(),
-        }
-    }
-}
 
 /// What the caller may choose; `None` leaves the choice to the planner.
 #[derive(Debug, Clone, Copy, Default)]
@@ -138,25 +74,6 @@ impl PlanOptions {
             _ => parts.join(", "),
         }
     }
-}
-
-/// What a row of the tape holds.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct TapeRow {
-    /// Index of the value step in [`CircuitParams::value_steps`], plus one; 0 starts a plane.
-    pub value_step: usize,
-    /// Likewise in [`CircuitParams::accumulator_steps`].
-    pub accumulator_step: usize,
-    /// Index in [`CircuitParams::patterns`].
-    pub pattern: usize,
-    /// Valid lanes.
-    pub valid: usize,
-    /// Home.
-    pub home: usize,
-    /// Plane of the home.
-    pub plane: usize,
-    /// Position of lane 0 in the plane.
-    pub offset: usize,
 }
 
 /// A complete layout.
@@ -338,201 +255,4 @@ impl Plan {
     pub(crate) fn active_rows(&self) -> usize {
         (1 << self.k) - RESERVED_ROWS
     }
-}
-
-/// Planes of a home. A flat vector is cut into planes of one tape row.
-fn cut(home: &Home, lanes: usize) -> Vec<Plane> {
-    if home.flat {
-        let chunk = |index: &[u32]| Plane {
-            first_row: 0,
-            height: 1,
-            width: index.len(),
-            index: index.to_vec(),
-        };
-        return home.index.chunks(lanes).map(chunk).collect();
-    }
-    let (h, w) = (home.geometry.height, home.geometry.width);
-    home.geometry.planes(|c, i, j| home.index[(c * h + i) * w + j])
-}
-
-/// What each tape row holds, and the distinct row steps and lane patterns.
-struct Tape {
-    rows: Vec<TapeRow>,
-    value_steps: Vec<u32>,
-    accumulator_steps: Vec<u32>,
-    patterns: Vec<Pattern>,
-}
-
-/// Index of `item`, appended when it is new.
-fn intern<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
-    list.iter().position(|x| *x == item).unwrap_or_else(|| {
-        list.push(item);
-        list.len() - 1
-    })
-}
-
-fn small(v: usize) -> u32 {
-    u32::try_from(v).unwrap_or(u32::MAX)
-}
-
-impl Tape {
-    fn new(lowered: &Lowered, planes: &[Vec<Plane>], num_rows: usize, at: Point) -> Self {
-        let blank = TapeRow {
-            value_step: 0,
-            accumulator_step: 0,
-            pattern: 0,
-            valid: at.lanes,
-            home: 0,
-            plane: 0,
-            offset: 0,
-        };
-        let full = Pattern {
-            valid: small(at.lanes),
-            value_base: 1,
-            accumulator_base: 1,
-        };
-        let mut tape = Self {
-            rows: vec![blank; num_rows],
-            value_steps: Vec::new(),
-            accumulator_steps: Vec::new(),
-            patterns: vec![full],
-        };
-        for (home, list) in planes.iter().enumerate() {
-            for (p, plane) in list.iter().enumerate() {
-                for r in 0..plane.num_rows(at.lanes) {
-                    tape.rows[plane.first_row + r] = TapeRow {
-                        home,
-                        plane: p,
-                        ..tape.row(&lowered.homes[home], plane, r, at)
-                    };
-                }
-            }
-        }
-        tape
-    }
-
-    /// Row `r` of a plane.
-    fn row(&mut self, home: &Home, plane: &Plane, r: usize, at: Point) -> TapeRow {
-        let chunks = plane.chunks(at.lanes);
-        let (i, chunk) = (r / chunks, r % chunks);
-        let exponent = |scale: layout::Scale| match (i, chunk) {
-            (0, 0) => None,
-            (_, 0) => Some(small(at.stride * scale.0 - scale.1 * at.lanes * (chunks - 1))),
-            _ => Some(small(scale.1 * at.lanes)),
-        };
-        let number = |list: &mut Vec<u32>, e: Option<u32>| e.map_or(0, |e| intern(list, e) + 1);
-        let valid = plane.valid_lanes(chunk, at.lanes);
-        // With one valid lane the base still counts: lane 0 has the monomial v^(base (lanes - 1)).
-        let pattern = Pattern {
-            valid: small(valid),
-            value_base: small(home.value_scale.1),
-            accumulator_base: small(home.accumulator_scale.1),
-        };
-        TapeRow {
-            value_step: number(&mut self.value_steps, exponent(home.value_scale)),
-            accumulator_step: number(&mut self.accumulator_steps, exponent(home.accumulator_scale)),
-            pattern: intern(&mut self.patterns, pattern),
-            valid,
-            home: 0,
-            plane: 0,
-            offset: i * plane.width + chunk * at.lanes,
-        }
-    }
-}
-
-/// Distinct ranges of stored values.
-fn ranges(lowered: &Lowered) -> Vec<u32> {
-    let mut ranges: Vec<u32> = lowered.homes.iter().map(|h| h.range).collect();
-    ranges.sort_unstable();
-    ranges.dedup();
-    ranges
-}
-
-/// Columns and constants for the choice.
-fn circuit_params(
-    lowered: &Lowered,
-    choice: &cost::Candidate,
-    tape: &Tape,
-    folded: Option<u32>,
-) -> Result<CircuitParams, PlanError> {
-    let zero = lowered.homes.first().map_or(0, |h| h.zero);
-    let same = lowered.homes.iter().all(|h| h.zero == zero);
-    let uniform_zero = if same { i32::try_from(zero).ok() } else { None };
-    let max_rows = lowered.steps.iter().any(|s| matches!(s.kind, Kind::Max(..)));
-    // The cells of the clamp hold a difference of two bytes in max rows.
-    let params = CircuitParams {
-        lanes: u32::try_from(choice.lanes).unwrap_or(u32::MAX),
-        limb_split: choice.limb_split,
-        clamp: choice.clamp,
-        weight_lanes: u32::try_from(choice.weight_lanes).unwrap_or(u32::MAX),
-        ranges: ranges(lowered),
-        uniform_zero,
-        patterns: tape.patterns.clone(),
-        value_steps: tape.value_steps.clone(),
-        accumulator_steps: tape.accumulator_steps.clone(),
-        shared_steps: tape.rows.iter().all(|r| r.value_step == r.accumulator_step)
-            && tape.value_steps == tape.accumulator_steps,
-        max_rows,
-        folded,
-    };
-    let limit = |e: crate::params::ParamsError| PlanError::TooLarge {
-        what: e.name,
-        size: usize::try_from(e.value).unwrap_or(usize::MAX),
-        limit: usize::try_from(e.high).unwrap_or(usize::MAX),
-    };
-    params.validate().map_err(limit)?;
-    Ok(params)
-}
-
-/// Largest distance of an unclamped quotient from its clamp, over all operators.
-fn excess_bound(graph: &Graph) -> u64 {
-    let of = |node: &Node| match &node.op {
-        Op::Add(add) => {
-            let types: Vec<DType> = node.inputs.iter().map(|t| graph.tensor(*t).dtype).collect();
-            add.excess_bound(&types).unsigned_abs()
-        }
-        op => op.requantize().map_or(0, |r| r.excess_bound().unsigned_abs()),
-    };
-    graph.nodes.iter().map(of).max().unwrap_or(0)
-}
-
-/// Bits that `|m acc| + |B| + d` must stay under.
-const BOUND_BITS: u32 = 64;
-
-/// `|m acc| + |B| + d` over the reachable accumulators.
-fn magnitude_bound(op: &Op) -> u128 {
-    match op {
-        // |x - z| <= 255 for each term.
-        Op::Add(add) => {
-            let sum: u128 = add
-                .terms
-                .iter()
-                .map(|t| u128::from(t.0.unsigned_abs()) * 255)
-                .sum();
-            sum + u128::from(add.b.unsigned_abs()) + u128::from(add.divisor().unsigned_abs())
-        }
-        op => op.requantize().map_or(0, |r| {
-            r.channels
-                .iter()
-                .map(ChannelRequantize::magnitude)
-                .max()
-                .unwrap_or(0)
-        }),
-    }
-}
-
-/// Every integer of a requantization stays far below the field's modulus.
-fn check_bounds(graph: &Graph, lowered: &Lowered) -> Result<(), PlanError> {
-    for step in &lowered.steps {
-        let node = &graph.nodes[step.node()];
-        let bits = u128::BITS - magnitude_bound(&node.op).leading_zeros();
-        if bits > BOUND_BITS {
-            return Err(PlanError::Bound {
-                node: node.name.clone(),
-                bits,
-                limit: BOUND_BITS,
-            });
-        }
-    }
-    Ok(())
 }
