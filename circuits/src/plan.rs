@@ -15,7 +15,8 @@ mod public;
 mod tape;
 mod terms;
 
-pub use account::{FIELD_BITS, Risk};
+pub use account::{FIELD_BITS, NoWrap, Risk};
+pub use bounds::BOUND_BITS;
 pub use cost::{Cost, Optimize};
 pub use error::PlanError;
 pub(crate) use glue::{GStep, KStep, Program};

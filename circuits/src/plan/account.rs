@@ -1,7 +1,10 @@
 //! The soundness account: degrees of everything that is checked at a random point.
 
 use super::Plan;
+use super::bounds::magnitude_bits;
 use super::layout::Point;
+use crate::graph::Graph;
+use crate::ops::Op;
 
 /// One source of error: a cheating prover passes it with probability at most `degree / |F|`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -14,10 +17,34 @@ pub struct Risk {
     pub degree: u128,
 }
 
+/// Bound of the integers of one operator's equation.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct NoWrap {
+    /// Name of the node.
+    pub node: String,
+    /// `|m acc| + |B| + d` stays below 2 to this, for the real weights and every input.
+    pub bits: u32,
+}
+
 /// Bits of the field's order, rounded down.
 pub const FIELD_BITS: u32 = 253;
 
 impl Plan {
+    /// The bounds under which the field equation of every requantized operator is an integer equation.
+    #[must_use]
+    pub fn no_wrap(&self, graph: &Graph) -> Vec<NoWrap> {
+        let requantized = graph
+            .nodes
+            .iter()
+            .filter(|n| !matches!(n.op, Op::View(_) | Op::MaxPool(_)));
+        requantized
+            .map(|node| NoWrap {
+                node: node.name.clone(),
+                bits: magnitude_bits(&node.op),
+            })
+            .collect()
+    }
+
     /// Degrees per challenge, from the identities and columns of this plan. Their sum over the order of the field bounds
     /// the error of one proof (the commitment scheme aside).
     #[must_use]
@@ -49,7 +76,7 @@ impl Plan {
         };
         vec![
             risk("alpha", "output channels of each identity kept apart", alpha),
-            risk("beta, theta", "lookups in the table", 3 * (lookups + rows)),
+            risk("beta, theta", "lookups in the table", 4 * (lookups + rows)),
             risk("v", "coefficients of each identity", v),
             risk("beta, gamma of halo2", "copies", 2 * 3 * rows),
             risk("y of halo2", "constraints kept apart", gates),

@@ -20,7 +20,7 @@ pub(super) fn excess_bound(graph: &Graph) -> u64 {
 }
 
 /// Bits that `|m acc| + |B| + d` must stay under.
-const BOUND_BITS: u32 = 64;
+pub const BOUND_BITS: u32 = 64;
 
 /// `|m acc| + |B| + d` over the reachable accumulators.
 fn magnitude_bound(op: &Op) -> u128 {
@@ -44,11 +44,16 @@ fn magnitude_bound(op: &Op) -> u128 {
     }
 }
 
+/// Bits of the largest `|m acc| + |B| + d`.
+pub(super) fn magnitude_bits(op: &Op) -> u32 {
+    u128::BITS - magnitude_bound(op).leading_zeros()
+}
+
 /// Every integer of a requantization stays far below the field's modulus.
 pub(super) fn check_bounds(graph: &Graph, lowered: &Lowered) -> Result<(), PlanError> {
     for step in &lowered.steps {
         let node = &graph.nodes[step.node()];
-        let bits = u128::BITS - magnitude_bound(&node.op).leading_zeros();
+        let bits = magnitude_bits(&node.op);
         if bits > BOUND_BITS {
             return Err(PlanError::Bound {
                 node: node.name.clone(),

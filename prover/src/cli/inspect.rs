@@ -4,7 +4,7 @@ use super::out::say;
 use super::{error::CliError, json, options};
 use inferproof_circuits::graph::Node;
 use inferproof_circuits::ops::NumDiffering;
-use inferproof_circuits::plan::{FIELD_BITS, Prediction, Rates};
+use inferproof_circuits::plan::{BOUND_BITS, FIELD_BITS, Prediction, Rates};
 use inferproof_prover::calibrate;
 use inferproof_prover::files::Cache;
 use inferproof_prover::keys::Model;
@@ -38,6 +38,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         );
         if args.soundness {
             map.insert("soundness".to_owned(), json!(model.plan().risks()));
+            map.insert("no_wrap".to_owned(), json!(model.plan().no_wrap(model.graph())));
         }
         say!("{}", Json::Object(map));
         return Ok(());
@@ -62,6 +63,12 @@ fn show_risks(model: &Model) {
     let total: u128 = risks.iter().map(|r| r.degree).sum();
     let bits = u128::BITS - total.leading_zeros();
     say!("  total: {total} < 2^{bits}, error < 2^-{}", FIELD_BITS - bits);
+    say!(
+        "\nno wrap: |m acc| + |B| + d of every operator, at most 2^{BOUND_BITS}, the field has 2^{FIELD_BITS}"
+    );
+    for bound in model.plan().no_wrap(model.graph()) {
+        say!("  {:<32} < 2^{}", bound.node, bound.bits);
+    }
 }
 
 /// How many accumulators of a node onnxruntime may round otherwise.
