@@ -1,7 +1,8 @@
-//! How the work of a proof grows with the network: the plan's cells and the time of witness and advice columns at 1, 2,
-//! 4 and 8 times the channels or the height, with the exponent that fits them.
+//! How the work of a proof grows with the network: the plan's cells, the time of witness and advice columns, and the
+//! processor time of the whole prover at 1, 2, 4 and 8 times the channels or the height, with the exponents that fit them.
 //!
-//! The lanes are fixed, so that only the number of rows answers to the size.
+//! For cells and columns the lanes are fixed, so that only the number of rows answers to the size; proofs have the
+//! default plan.
 
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 #![allow(clippy::print_stdout, reason = "the exponents are this bench's result")]
@@ -13,6 +14,12 @@ use inferproof_circuits::plan::{Cost, Plan, PlanOptions};
 use inferproof_circuits::tensor::Tensor;
 use inferproof_circuits::testing::Checker;
 use inferproof_circuits::testing::models::random_inputs;
+use inferproof_prover::keys::{Model, Store, setup};
+use inferproof_prover::profile::cpu_ms;
+use inferproof_prover::prove::prove;
+use inferproof_prover::srs::Srs;
+use inferproof_verifier::Backend;
+use std::error::Error;
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -73,6 +80,51 @@ impl Size {
     }
 }
 
+/// One proof of the network with its default plan.
+struct Proof {
+    k: u32,
+    lanes: u32,
+    cpu_ms: f64,
+}
+
+impl Proof {
+    fn new(size: &Size) -> Result<Self, Box<dyn Error>> {
+        let model = Model::from_graph(size.graph.clone(), &PlanOptions::default())?;
+        let srs = Srs::generate_insecure(model.plan().k)?;
+        let keys = setup(model, Backend::Shplonk, srs, Store::Nowhere)?;
+        let before = cpu_ms();
+        black_box(prove(&keys, &size.inputs, None)?);
+        let spent = cpu_ms().zip(before).map(|(after, before)| after - before);
+        Ok(Self {
+            k: keys.plan().k,
+            lanes: keys.plan().params.lanes,
+            cpu_ms: spent.unwrap_or(f64::NAN),
+        })
+    }
+}
+
+/// Proves every size once.
+fn report_proofs(axis: Axis, sizes: &[Size]) -> Result<(), Box<dyn Error>> {
+    println!(
+        "proofs by {}: size, activations, 2^k, lanes, processor ms",
+        axis.name()
+    );
+    let mut points = Vec::new();
+    for size in sizes {
+        let proof = Proof::new(size)?;
+        println!(
+            "  {}x {} 2^{} {} {:.0}",
+            size.factor, size.cost.activations, proof.k, proof.lanes, proof.cpu_ms
+        );
+        points.push((real(size.cost.activations), proof.cpu_ms));
+    }
+    println!(
+        "  exponent of the prover in the activations: {:.2}",
+        exponent(&points)
+    );
+    Ok(())
+}
+
 fn report(axis: Axis, sizes: &[Size]) {
     println!(
         "growth with {}: size, activations, MACs, tape rows, glue rows, 2^k, assign ms",
@@ -106,12 +158,13 @@ fn report(axis: Axis, sizes: &[Size]) {
     );
 }
 
-fn grow(c: &mut Criterion, axis: Axis) -> Result<(), BenchError> {
+fn grow(c: &mut Criterion, axis: Axis) -> Result<(), Box<dyn Error>> {
     let sizes = SIZES
         .into_iter()
         .map(|factor| Size::new(axis, factor))
         .collect::<Result<Vec<_>, _>>()?;
     report(axis, &sizes);
+    report_proofs(axis, &sizes)?;
     let mut group = c.benchmark_group(format!("growth/{}", axis.name()));
     group.sample_size(10);
     for size in &sizes {

@@ -1,10 +1,11 @@
-//! Keys, proof and verification of the shipped models. `prove` runs the network, proves it and checks the proof;
+//! Keys, proof and verification of the shipped models, and proof and verification of the stored ones where
+//! INFERPROOF_SHARED names them. `prove` runs the network, proves it and checks the proof;
 //! `keygen` is without the setup, which is made once.
 
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use inferproof_benches::{MODELS, SEED, model_bytes};
+use inferproof_benches::{MODELS, SEED, model_bytes, stored_models};
 use inferproof_circuits::plan::PlanOptions;
 use inferproof_circuits::testing::models::random_inputs;
 use inferproof_prover::keys::{Model, Store, setup};
@@ -17,8 +18,9 @@ use std::hint::black_box;
 /// Proofs that are checked together.
 const BATCHES: [usize; 4] = [1, 10, 100, 1000];
 
-fn stages(c: &mut Criterion, name: &str) -> Result<(), Box<dyn Error>> {
-    let model = Model::load(&model_bytes(name)?, &PlanOptions::default())?;
+/// `whole`: keys and batches too.
+fn stages(c: &mut Criterion, name: &str, onnx: &[u8], whole: bool) -> Result<(), Box<dyn Error>> {
+    let model = Model::load(onnx, &PlanOptions::default())?;
     let inputs = random_inputs(model.graph(), SEED)?;
     let srs = Srs::generate_insecure(model.plan().k)?;
     let keys = setup(model.clone(), Backend::Shplonk, srs.clone(), Store::Nowhere)?;
@@ -30,16 +32,19 @@ fn stages(c: &mut Criterion, name: &str) -> Result<(), Box<dyn Error>> {
     let id = |stage: &str| BenchmarkId::new(stage.to_owned(), name);
     let mut group = c.benchmark_group("proof");
     group.sample_size(10);
+    group.bench_function(id("prove"), |b| b.iter(|| prove(&keys, black_box(&inputs), None)));
+    group.bench_function(id("verify"), |b| {
+        b.iter(|| verify(Trusted::Key(keys.verifying()), black_box(&file), &options));
+    });
+    if !whole {
+        return Ok(());
+    }
     group.bench_function(id("keygen"), |b| {
         b.iter_batched(
             || (model.clone(), srs.clone()),
             |(model, srs)| setup(model, Backend::Shplonk, srs, Store::Nowhere),
             BatchSize::PerIteration,
         );
-    });
-    group.bench_function(id("prove"), |b| b.iter(|| prove(&keys, black_box(&inputs), None)));
-    group.bench_function(id("verify"), |b| {
-        b.iter(|| verify(Trusted::Key(keys.verifying()), black_box(&file), &options));
     });
     group.bench_function(id("read_key"), |b| {
         b.iter(|| VerifyingKey::from_bytes(black_box(keys.verifying().to_bytes())));
@@ -56,10 +61,17 @@ fn stages(c: &mut Criterion, name: &str) -> Result<(), Box<dyn Error>> {
 }
 
 fn benches(c: &mut Criterion) {
-    for name in MODELS {
-        if let Err(error) = stages(c, name) {
-            panic!("{name}: {error}");
+    let run = |c: &mut Criterion| -> Result<(), Box<dyn Error>> {
+        for name in MODELS {
+            stages(c, name, &model_bytes(name)?, true)?;
         }
+        for (name, onnx) in stored_models()? {
+            stages(c, name, &onnx, false)?;
+        }
+        Ok(())
+    };
+    if let Err(error) = run(c) {
+        panic!("{error}");
     }
 }
 

@@ -9,8 +9,8 @@ use inferproof_circuits::testing::models::{Builder, ConvSpec};
 pub const SIZES: [usize; 4] = [1, 2, 4, 8];
 
 /// Channels and height of the smallest network.
-const CHANNELS: usize = 4;
-const HEIGHT: usize = 8;
+const CHANNELS: usize = 8;
+const HEIGHT: usize = 32;
 /// Width of all planes.
 const WIDTH: usize = 16;
 /// Outputs of the last layer.

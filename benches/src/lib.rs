@@ -19,6 +19,34 @@ pub const SEED: u64 = 1;
 /// Shipped models that are measured, without `.onnx`.
 pub const MODELS: [&str; 2] = ["tiny_cnn", "digits_cnn"];
 
+/// Folder with the stored networks, whose proofs are measured when it is set.
+pub const ENVIRONMENT: &str = "INFERPROOF_SHARED";
+/// Stored networks that are measured, by folder.
+pub const STORED: [&str; 6] = [
+    "digits_mlp_qdq_u8s8_pc",
+    "mnist_lenet5_qdq_s8s8_pc",
+    "mlperf_ad01_tf2onnx_qdq",
+    "mlperf_kws_tf2onnx_qdq",
+    "mlperf_resnet8_tf2onnx_qdq",
+    "mlperf_vww96_tf2onnx_qdq",
+];
+
+/// Bytes of the stored networks with their names; none where [`ENVIRONMENT`] is not set.
+///
+/// # Errors
+/// [`BenchError::Read`].
+pub fn stored_models() -> Result<Vec<(&'static str, Vec<u8>)>, BenchError> {
+    let Some(folder) = std::env::var_os(ENVIRONMENT) else {
+        return Ok(Vec::new());
+    };
+    let read = |name: &'static str| {
+        let path = Path::new(&folder).join("models").join(name).join("model.onnx");
+        let bytes = std::fs::read(&path).map_err(|source| BenchError::Read { path, source })?;
+        Ok((name, bytes))
+    };
+    STORED.into_iter().map(read).collect()
+}
+
 /// Why a bench cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -142,12 +142,29 @@ impl Model {
     pub fn load_with(onnx: &[u8], options: &PlanOptions, import: &LoadOptions) -> Result<Self, KeysError> {
         check_environment()?;
         let graph = onnx::load_with(onnx, import)?;
-        graph.validate()?;
-        let plan = Plan::new(&graph, options)?;
         let mut hash = Sha256::new();
         hash.update(b"inferproof model 1\0");
         hash.update(Sha256::digest(onnx));
         hash.update(format!("{options:?}{import:?}"));
+        Self::planned(graph, options, hash)
+    }
+
+    /// Plans the circuit of a network that was built and not imported. Its keys are found again in a cache as long as
+    /// the graph's `Debug` text stays.
+    ///
+    /// # Errors
+    /// [`KeysError::Graph`], [`KeysError::Plan`], [`KeysError::MaxDegreeSet`].
+    pub fn from_graph(graph: Graph, options: &PlanOptions) -> Result<Self, KeysError> {
+        check_environment()?;
+        let mut hash = Sha256::new();
+        hash.update(b"inferproof graph 1\0");
+        hash.update(format!("{graph:?}{options:?}"));
+        Self::planned(graph, options, hash)
+    }
+
+    fn planned(graph: Graph, options: &PlanOptions, hash: Sha256) -> Result<Self, KeysError> {
+        graph.validate()?;
+        let plan = Plan::new(&graph, options)?;
         Ok(Self {
             digest: hash.finalize().into(),
             graph: Arc::new(graph),
