@@ -22,7 +22,7 @@ const MAX_WINDOW: u32 = 15;
 /// pieces, and two openings.
 const OWN_COMMITMENTS: u64 = 1 + 1 + PARTS + 2;
 /// Resident bytes of the program before it holds anything.
-const PROGRAM_BYTES: u64 = 13 << 20;
+const PROGRAM_BYTES: u64 = 15 << 20;
 /// Bytes a row in the tables of two sums at work.
 const SUM_BYTES: u64 = 500;
 /// Points of the setup that are held for each row: powers once, the Lagrange basis twice.
