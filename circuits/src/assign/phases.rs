@@ -5,7 +5,9 @@ mod one;
 mod three;
 mod two;
 
-pub(crate) use one::{phase_one, to_integer};
+pub(crate) use one::phase_one;
+#[cfg(any(test, feature = "test-dependencies"))]
+pub(crate) use one::to_integer;
 pub(crate) use three::phase_three;
 pub(crate) use two::phase_two;
 
