@@ -136,23 +136,23 @@ impl TryFrom<Vec<usize>> for Shape {
 
 /// A tensor as it is decoded, before its length and range are checked.
 #[derive(Deserialize)]
-struct Unchecked {
+struct Decoded {
     shape: Shape,
     dtype: DType,
     data: Vec<i32>,
 }
 
-impl TryFrom<Unchecked> for Tensor {
+impl TryFrom<Decoded> for Tensor {
     type Error = TensorError;
 
-    fn try_from(tensor: Unchecked) -> Result<Self, TensorError> {
+    fn try_from(tensor: Decoded) -> Result<Self, TensorError> {
         Self::new(tensor.shape, tensor.dtype, tensor.data)
     }
 }
 
 /// A quantized tensor: integers in the range of `dtype`, row-major.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Unchecked")]
+#[serde(try_from = "Decoded")]
 pub struct Tensor {
     shape: Shape,
     dtype: DType,

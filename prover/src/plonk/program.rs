@@ -263,11 +263,11 @@ fn schedule(
     let mut place: HashMap<NodeId, Operand> = HashMap::new();
     let (mut free, mut num_registers) = (Vec::new(), 0);
     let mut steps = Vec::new();
-    for id in 0..nodes.len() {
-        if let Node::Column(column, rotation) = nodes[id]
-            && let Some(at) = position.get(&column)
+    for (id, node) in nodes.iter().enumerate() {
+        if let Node::Column(column, rotation) = node
+            && let Some(at) = position.get(column)
         {
-            place.insert(id, Operand::Column(*at, rotation));
+            place.insert(id, Operand::Column(*at, *rotation));
         }
     }
     for (now, id) in live.iter().enumerate() {
