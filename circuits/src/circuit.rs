@@ -75,6 +75,18 @@ impl Fixture {
         &self.fixed
     }
 
+    /// Values of the fixed columns, in the order of the constraint system: the rows that are not zero at the end.
+    #[must_use]
+    pub fn fixed_values(&self) -> Vec<Vec<Fr>> {
+        let mut meta = ConstraintSystem::default();
+        let columns = configure(&mut meta, &self.plan.params, &[]);
+        let mut values = vec![Vec::new(); meta.num_fixed_columns()];
+        for (column, of) in fixed_columns(&self.plan.params, &columns, &self.fixed) {
+            values[column.index()] = of.to_vec();
+        }
+        values
+    }
+
     /// The circuit for key generation.
     #[must_use]
     pub fn keygen(&self) -> InferenceCircuit {

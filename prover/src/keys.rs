@@ -1,23 +1,15 @@
 //! Models, their plans and their keys, and where keys are kept.
-//!
-//! A key file, integers in little endian:
-//!
-//! ```text
-//! magic "INFPPK1\n" | tag 32 | verifying key length u64 | verifying key | halo2's proving key (RawBytes)
-//! SHA-256 of everything before it
-//! ```
-//!
-//! The tag is a digest of everything that the keys depend on; a file with another tag is another model's.
+
+mod file;
 
 use crate::files::{self, Cache, CacheLock, FileError};
 use crate::srs::Srs;
 use halo2_proofs::{
-    SerdeFormat,
     halo2curves::bn256::G1Affine,
     plonk::{ProvingKey, keygen_pk, keygen_vk},
 };
 use inferproof_circuits::{
-    circuit::{Fixture, InferenceCircuit},
+    circuit::Fixture,
     graph::{Graph, GraphError},
     import::{
         ImportError,
@@ -28,7 +20,6 @@ use inferproof_circuits::{
 };
 use inferproof_verifier::{Backend, KeyError, VerifyingKey};
 use sha2::{Digest, Sha256};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,9 +30,7 @@ pub const PROVING_KEY_FILE: &str = "model.pk";
 /// As [`PROVING_KEY_FILE`], for whoever verifies.
 pub const VERIFYING_KEY_FILE: &str = "model.vk";
 
-const MAGIC: &[u8; 8] = b"INFPPK1\n";
 const DIGEST_BYTES: usize = 32;
-const LENGTH_BYTES: usize = 8;
 /// The environment variable by which halo2 clamps the constraint degree.
 const MAX_DEGREE: &str = "MAX_DEGREE";
 
@@ -210,7 +199,6 @@ pub struct ModelKeys {
     srs: Srs,
     proving: Arc<ProvingKey<G1Affine>>,
     verifying: VerifyingKey,
-    proving_bytes: u64,
 }
 
 impl std::fmt::Debug for ModelKeys {
@@ -246,10 +234,10 @@ impl ModelKeys {
         &self.verifying
     }
 
-    /// Bytes of halo2's proving key in a key file.
+    /// Bytes that a key file holds for the prover beside the verifying key.
     #[must_use]
     pub fn proving_bytes(&self) -> u64 {
-        self.proving_bytes
+        file::proving_bytes(&self.proving)
     }
 
     pub(crate) fn fixture(&self) -> &Fixture {
@@ -337,24 +325,14 @@ impl Maker {
         }
     }
 
-    fn keys(
-        self,
-        (proving, verifying, proving_bytes): (ProvingKey<G1Affine>, VerifyingKey, u64),
-    ) -> ModelKeys {
+    fn keys(self, (proving, verifying): (ProvingKey<G1Affine>, VerifyingKey)) -> ModelKeys {
         ModelKeys {
             model: self.model,
             fixture: self.fixture,
             srs: self.srs,
             proving: Arc::new(proving),
             verifying,
-            proving_bytes,
         }
-    }
-
-    fn verifying(&self, proving: &ProvingKey<G1Affine>) -> Result<VerifyingKey, KeysError> {
-        let part = self.srs.verifier().clone();
-        let key = VerifyingKey::from_parts(self.descriptor.clone(), self.backend, part, proving.get_vk())?;
-        Ok(key)
     }
 
     fn make(self, save_at: Option<&Path>) -> Result<ModelKeys, KeysError> {
@@ -364,44 +342,16 @@ impl Maker {
         let params = self.srs.params();
         let halo2 = keygen_vk(params, &self.fixture.keygen()).map_err(failed)?;
         let proving = keygen_pk(params, halo2, &self.fixture.keygen()).map_err(failed)?;
-        let verifying = self.verifying(&proving)?;
-        let raw = proving.to_bytes(SerdeFormat::RawBytes);
-        let length = raw.len() as u64;
+        let part = self.srs.verifier().clone();
+        let verifying =
+            VerifyingKey::from_parts(self.descriptor.clone(), self.backend, part, proving.get_vk())?;
         if let Some(path) = save_at {
-            let key = verifying.to_bytes();
-            let key_length = (key.len() as u64).to_le_bytes();
-            let parts: [&[u8]; 5] = [MAGIC, &self.tag, &key_length, key, &raw];
-            let mut hash = Sha256::new();
-            parts.iter().for_each(|part| hash.update(part));
-            let checksum = hash.finalize();
-            files::write_atomic(path, |writer| {
-                parts.iter().try_for_each(|part| writer.write_all(part))?;
-                writer.write_all(&checksum)
-            })?;
+            file::save(path, &self.tag, &verifying, &proving)?;
         }
-        Ok(self.keys((proving, verifying, length)))
+        Ok(self.keys((proving, verifying)))
     }
 
-    /// The keys in a file, if it is whole and has this tag. halo2's reader panics on short input, so that nothing
-    /// reaches it but what the checksum covers.
-    fn load(&self, path: &Path) -> Option<(ProvingKey<G1Affine>, VerifyingKey, u64)> {
-        let bytes = files::read_limited(path, MAX_KEY_FILE_BYTES).ok()?;
-        let (body, checksum) = bytes.split_last_chunk::<DIGEST_BYTES>()?;
-        let rest = body.strip_prefix(MAGIC)?.strip_prefix(&self.tag)?;
-        if <[u8; DIGEST_BYTES]>::from(Sha256::digest(body)) != *checksum {
-            return None;
-        }
-        let (length, rest) = rest.split_first_chunk::<LENGTH_BYTES>()?;
-        let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
-        let (key, raw) = rest.split_at_checked(length)?;
-        // The stored key must be the one of this plan before halo2 allocates by what the proving key says.
-        let stored = VerifyingKey::from_bytes(key).ok()?;
-        if *stored.descriptor() != self.descriptor {
-            return None;
-        }
-        let params = self.model.plan().params.clone();
-        let proving = ProvingKey::from_bytes::<InferenceCircuit>(raw, SerdeFormat::RawBytes, params).ok()?;
-        let verifying = self.verifying(&proving).ok()?;
-        (verifying == stored).then_some((proving, verifying, raw.len() as u64))
+    fn load(&self, path: &Path) -> Option<(ProvingKey<G1Affine>, VerifyingKey)> {
+        file::load(path, &self.tag, &self.descriptor, &self.fixture)
     }
 }

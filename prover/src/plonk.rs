@@ -25,7 +25,7 @@ mod tests;
 
 use crate::keys::ModelKeys;
 use crate::profile::Profile;
-use domain::Domain;
+pub(crate) use domain::Domain;
 use ff::Field;
 use halo2_proofs::arithmetic::eval_polynomial;
 use halo2_proofs::halo2curves::bn256::{Fr, G1, G1Affine};

@@ -166,7 +166,9 @@ impl VerifyingKey {
         max_terms(self.proof_len, self.halo2.cs())
     }
 
-    pub(crate) fn halo2(&self) -> &plonk::VerifyingKey<G1Affine> {
+    /// halo2's key. Its domain has no tables for Fourier transforms.
+    #[must_use]
+    pub fn halo2(&self) -> &plonk::VerifyingKey<G1Affine> {
         &self.halo2
     }
 

@@ -41,7 +41,7 @@ pub struct Work {
     pub products: u64,
     /// Cells that are computed, lookups counted as cells.
     pub cells: u64,
-    /// Bytes of the proving key.
+    /// Bytes of the proving key's file.
     pub pk_bytes: u64,
     /// Bytes that are held at the peak.
     pub peak_bytes: u64,
@@ -127,22 +127,22 @@ impl Work {
         // Beside the columns: instance, product, X's place is free, three Lagrange polynomials, the permutation.
         let transformed = small + full + kept + 2 + 3 + permutation;
         let interpolated = small + full + 2;
+        // When the keys are loaded, with the three Lagrange polynomials.
+        let loaded = fixed + permutation + 3;
         let lookups = (params.num_lanes() * params.lookups_per_lane()) as u64;
         let column = n * SCALAR_BYTES;
-        let pk_columns = 2 * (fixed + permutation) + 3;
+        // Fixed columns lie in the tables of the plan too.
+        let held = 2 * (fixed + permutation) + 3 + fixed;
         // Values twice, coefficients, what a coset needs, the quotient.
         let proving = 3 * (small + full) + transformed + 2 * PARTS + 6;
         Self {
             additions_small: small * bucket_additions(n, SMALL_BITS),
             additions_full: (full + OWN_COMMITMENTS) * bucket_additions(n, FULL_BITS),
-            butterflies: (PARTS * (transformed + 1) + interpolated) * (n / 2) * u64::from(k),
+            butterflies: (PARTS * (transformed + 1) + interpolated + loaded) * (n / 2) * u64::from(k),
             products: PARTS * n * products_per_row(params),
             cells: n * (small + lookups + full),
-            pk_bytes: pk_columns * column,
-            peak_bytes: PROGRAM_BYTES
-                + n * (SETUP_BYTES + SUM_BYTES)
-                + (pk_columns + fixed) * column
-                + (proving * column).max(pk_columns * column),
+            pk_bytes: permutation * column,
+            peak_bytes: PROGRAM_BYTES + n * (SETUP_BYTES + SUM_BYTES) + (held + proving) * column,
         }
     }
 

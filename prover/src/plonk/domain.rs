@@ -58,7 +58,7 @@ fn reverse_bits(values: &mut [Fr]) {
 }
 
 /// The subgroup H of 2^k roots of unity.
-pub(super) struct Domain {
+pub(crate) struct Domain {
     /// Number of rows.
     pub n: usize,
     /// Generator of H.
