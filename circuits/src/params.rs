@@ -101,7 +101,7 @@ pub struct CircuitParams {
     pub shared_steps: bool,
     /// True when the circuit has max rows.
     pub max_rows: bool,
-    /// Instance rows when each states several public rows ([`crate::chips`], tape); `None`: one for each public row.
+    /// Instance rows when each states several public rows (the tape chip); `None`: one for each public row.
     pub folded: Option<u32>,
 }
 
