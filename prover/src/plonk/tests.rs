@@ -2,13 +2,21 @@ use super::domain::{Coset, Domain};
 use super::expression::{Column, Graph, Linear};
 use super::msm;
 use super::program::Program;
+use crate::keys::{Model, Store, setup};
+use crate::prove::prove;
+use crate::srs::Srs;
 use ff::{Field, PrimeField};
 use halo2_proofs::arithmetic::{best_multiexp, eval_polynomial};
 use halo2_proofs::halo2curves::bn256::{Fr, G1, G1Affine};
 use halo2_proofs::halo2curves::group::{Curve, Group, prime::PrimeCurveAffine};
 use halo2_proofs::poly::EvaluationDomain;
+use inferproof_circuits::graph::InputPort;
+use inferproof_circuits::plan::PlanOptions;
+use inferproof_circuits::tensor::Tensor;
+use inferproof_verifier::Backend;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use std::collections::HashSet;
 
 fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
@@ -152,5 +160,36 @@ fn matches_reference_programs_row_by_row() {
         let expected =
             (a.double() + b) * (c - Fr::from(3)) + f * (a + b * b) + d + e * Fr::from(9) + Fr::from(7);
         assert_eq!(*out, expected, "row {r}");
+    }
+}
+
+/// A column without blinding would be committed to alike in both proofs.
+#[test]
+fn soundness_two_proofs_of_one_statement_share_no_commitment() {
+    for (backend, onnx) in [
+        (
+            Backend::Shplonk,
+            &include_bytes!("../../../models/tiny_cnn.onnx")[..],
+        ),
+        (Backend::Gwc, &include_bytes!("../../../models/tiny_mlp.onnx")[..]),
+    ] {
+        let model = Model::load(onnx, &PlanOptions::default()).unwrap();
+        let zeros = |port: &InputPort| {
+            let info = model.graph().tensor(port.tensor);
+            Tensor::new(info.shape.clone(), info.dtype, vec![0; info.shape.len()]).unwrap()
+        };
+        let inputs: Vec<Tensor> = model.graph().inputs.iter().map(zeros).collect();
+        let srs = Srs::generate_insecure(model.plan().k).unwrap();
+        let keys = setup(model, backend, srs, Store::Nowhere).unwrap();
+        let cs = keys.proving().get_vk().cs();
+        // Advice, the permutation's product, the random polynomial, the quotient's pieces.
+        let points = cs.num_advice_columns() + 1 + 1 + (cs.degree() - 1);
+        let proofs = [0, 1].map(|_| prove(&keys, &inputs, None).unwrap().file.proof);
+        let commitments = proofs.iter().flat_map(|proof| proof[..32 * points].chunks(32));
+        let distinct: HashSet<&[u8]> = commitments.collect();
+        assert_eq!(distinct.len(), 2 * points, "{backend}");
+        println!(
+            "figure: the prover with {backend}: two proofs of one statement, {points} commitments each, none shared"
+        );
     }
 }
