@@ -17,7 +17,7 @@ mod terms;
 
 pub use account::{FIELD_BITS, NoWrap, Risk};
 pub use bounds::BOUND_BITS;
-pub use cost::{Cost, Optimize};
+pub use cost::{Cost, Optimize, PERMUTATION_COLUMNS};
 pub use error::PlanError;
 pub(crate) use glue::{GStep, KStep, Program};
 pub(crate) use identity::{Evaluated, Identity, Source};

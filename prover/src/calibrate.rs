@@ -78,6 +78,12 @@ pub fn store(cache: &Cache, rates: &Rates) -> Result<(), CalibrateError> {
     Ok(files::write_bytes(&path, &text)?)
 }
 
+/// This machine's rates from the user's cache, or the built-in ones.
+#[must_use]
+pub fn rates() -> Rates {
+    Cache::open_default().map_or_else(|_| Rates::default(), |cache| stored(&cache))
+}
+
 /// The rates that [`store`] kept, or the built-in ones where there are none, or none that make sense.
 #[must_use]
 pub fn stored(cache: &Cache) -> Rates {

@@ -23,8 +23,6 @@ use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Longest key file that is read.
-pub const MAX_KEY_FILE_BYTES: u64 = 64 << 30;
 /// File in a folder of keys that [`Store::Folder`] reads and writes.
 pub const PROVING_KEY_FILE: &str = "model.pk";
 /// As [`PROVING_KEY_FILE`], for whoever verifies.

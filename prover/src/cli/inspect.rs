@@ -4,9 +4,8 @@ use super::out::say;
 use super::{error::CliError, json, options};
 use inferproof_circuits::graph::Node;
 use inferproof_circuits::ops::NumDiffering;
-use inferproof_circuits::plan::{BOUND_BITS, FIELD_BITS, Prediction, Rates};
+use inferproof_circuits::plan::{BOUND_BITS, FIELD_BITS, Prediction};
 use inferproof_prover::calibrate;
-use inferproof_prover::files::Cache;
 use inferproof_prover::keys::Model;
 use serde_json::{Map, Value as Json, json};
 use std::path::PathBuf;
@@ -114,8 +113,7 @@ fn per_activation(model: &Model) -> (f64, f64) {
 
 /// What a proof will take, at this machine's rates where it was calibrated.
 fn estimate(model: &Model) -> Prediction {
-    let rates = Cache::open_default().map_or_else(|_| Rates::default(), |cache| calibrate::stored(&cache));
-    model.plan().work().predict(&rates)
+    model.plan().work().predict(&calibrate::rates())
 }
 
 fn figures(model: &Model) -> Map<String, Json> {
@@ -225,11 +223,10 @@ fn show_plan(model: &Model) {
     );
     say!("proof: {} bytes with KZG and SHPLONK", cost.proof_bytes);
     let estimate = estimate(model);
-    let megabytes = |bytes: u64| bytes.div_ceil(1 << 20);
     say!(
-        "estimate: {:.1} s of processor time, {} MB of memory, proving key {} MB",
+        "estimate: {:.1} s of processor time, {:.0} MB of memory, proving key {:.1} MB",
         estimate.cpu_ms / 1e3,
-        megabytes(estimate.peak_bytes),
-        megabytes(estimate.pk_bytes)
+        options::megabytes(estimate.peak_bytes),
+        options::megabytes(estimate.pk_bytes)
     );
 }

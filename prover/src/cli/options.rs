@@ -186,6 +186,23 @@ pub fn load_model(path: &Path, plan: &PlanOptions, import: &ImportArgs) -> Resul
     Ok(Model::load_with(&bytes, plan, &import.options())?)
 }
 
+#[derive(Debug, clap::Args)]
+pub struct InputArgs {
+    /// Inputs: .npy, .npz or .json.
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// Takes this row of files that hold several samples.
+    #[arg(long, value_name = "N")]
+    sample: Option<usize>,
+}
+
+impl InputArgs {
+    /// The model's inputs.
+    pub fn load(&self, graph: &Graph) -> Result<Vec<Tensor>, CliError> {
+        load_inputs(&self.input, graph, self.sample)
+    }
+}
+
 /// The model's inputs from a file, or from one sample of it.
 pub fn load_inputs(path: &Path, graph: &Graph, sample: Option<usize>) -> Result<Vec<Tensor>, CliError> {
     let mut file = read_arrays(path)?;
@@ -193,6 +210,11 @@ pub fn load_inputs(path: &Path, graph: &Graph, sample: Option<usize>) -> Result<
         file = take_sample(file, graph, sample)?;
     }
     Ok(resolve_inputs(&file, graph)?)
+}
+
+/// Megabytes, as every command shows sizes.
+pub fn megabytes(bytes: u64) -> f64 {
+    f64::from(u32::try_from(bytes >> 10).unwrap_or(u32::MAX)) * 1.024e-3
 }
 
 /// Row `sample` of the first axis of every array that the graph may want: those with the names of its inputs, or where

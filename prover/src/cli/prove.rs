@@ -13,12 +13,8 @@ use std::path::PathBuf;
 pub struct Args {
     /// The ONNX model.
     model: PathBuf,
-    /// Inputs: .npy, .npz or .json.
-    #[arg(long, value_name = "FILE")]
-    input: PathBuf,
-    /// Takes this row of files that hold several samples.
-    #[arg(long, value_name = "N")]
-    sample: Option<usize>,
+    #[command(flatten)]
+    input: options::InputArgs,
     /// Where the proof goes.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
@@ -38,7 +34,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<(), CliError> {
     let model = options::load_model(&args.model, &args.plan.options(), &args.import)?;
-    let inputs = options::load_inputs(&args.input, model.graph(), args.sample)?;
+    let inputs = args.input.load(model.graph())?;
     let mut figures = json::plan(&model);
     let keys = args.keys.keys(model, false)?;
     let before = cpu_ms();

@@ -11,12 +11,8 @@ use std::path::PathBuf;
 pub struct Args {
     /// The ONNX model.
     model: PathBuf,
-    /// Inputs: .npy, .npz or .json.
-    #[arg(long, value_name = "FILE")]
-    input: PathBuf,
-    /// Takes this row of files that hold several samples.
-    #[arg(long, value_name = "N")]
-    sample: Option<usize>,
+    #[command(flatten)]
+    input: options::InputArgs,
     #[command(flatten)]
     import: options::ImportArgs,
     /// Prints one JSON object.
@@ -27,7 +23,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), CliError> {
     let bytes = files::read_limited(&args.model, onnx::MAX_BYTES as u64)?;
     let graph = onnx::load_with(&bytes, &args.import.options()).map_err(KeysError::from)?;
-    let inputs = options::load_inputs(&args.input, &graph, args.sample)?;
+    let inputs = args.input.load(&graph)?;
     let ran = prove::run(&graph, &inputs)?;
     if args.json {
         say!("{}", Json::Object(json::ran(&graph, &ran)));

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use inferproof_circuits::graph::Graph;
 use inferproof_circuits::plan::{K_RANGE, Optimize, Plan, PlanOptions, Rates};
 use inferproof_prover::calibrate;
-use inferproof_prover::files::{self, Cache};
+use inferproof_prover::files;
 use inferproof_prover::keys::Model;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -29,7 +29,7 @@ pub struct Args {
     /// Folder for `tradeoff.csv` and `tradeoff.html`.
     #[arg(long, value_name = "DIR", default_value = "tradeoff")]
     out: PathBuf,
-    /// Inputs to prove: .npy, .npz or .json; the zero points when absent.
+    /// Inputs to prove: .npy, .npz or .json; zeros when absent.
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
     /// Takes this row of files that hold several samples.
@@ -173,16 +173,18 @@ pub(super) fn goal_name(goal: Optimize) -> &'static str {
 
 pub fn run(args: &Args) -> Result<(), CliError> {
     let model = options::load_model(&args.model, &PlanOptions::default(), &args.import)?;
-    let rates = Cache::open_default().map_or_else(|_| Rates::default(), |cache| calibrate::stored(&cache));
-    let mut rows = sweep(&model, &rates);
-    if !args.predict {
-        measure(args, model.graph(), &mut rows)?;
+    if let Some(input) = &args.input {
+        options::load_inputs(input, model.graph(), args.sample)?;
     }
-    mark_front(&mut rows);
     std::fs::create_dir_all(&args.out).map_err(|source| files::FileError::Folder {
         path: args.out.clone(),
         source,
     })?;
+    let mut rows = sweep(&model, &calibrate::rates());
+    if !args.predict {
+        measure(args, model.graph(), &mut rows)?;
+    }
+    mark_front(&mut rows);
     let lines: Vec<String> = rows.iter().map(Row::csv).collect();
     let csv = format!("{}\n{}\n", Row::CSV_HEADER, lines.join("\n"));
     files::write_bytes(&args.out.join(CSV_FILE), csv.as_bytes())?;
@@ -290,9 +292,9 @@ fn prove(args: &Args, row: &Row, input: &Path, folder: &Path) -> Result<Measured
     command.args(["--optimize", goal_name(row.goal)]);
     let rounding = args.import.rounding.to_possible_value();
     command.args(["--rounding", rounding.as_ref().map_or("exact", |v| v.get_name())]);
-    command
-        .arg("--keys")
-        .arg(folder.join(format!("{}-{}", row.k, goal_name(row.goal))));
+    // Keys of large plans would fill the disk: they go when they have been used.
+    let keys = folder.join("keys");
+    command.arg("--keys").arg(&keys);
     command.arg("-o").arg(folder.join("proof")).arg("--json");
     // The first run makes the keys, the second one is what a proof takes.
     let mut answer = Vec::new();
@@ -307,13 +309,11 @@ fn prove(args: &Args, row: &Row, input: &Path, folder: &Path) -> Result<Measured
         answer = output.stdout;
     }
     let measured = serde_json::from_slice(&answer).map_err(|e| failed(e.to_string()))?;
-    // Keys of large plans would fill the disk.
-    std::fs::remove_dir_all(folder.join(format!("{}-{}", row.k, goal_name(row.goal))))
-        .map_err(|e| failed(e.to_string()))?;
+    std::fs::remove_dir_all(&keys).map_err(|e| failed(e.to_string()))?;
     Ok(measured)
 }
 
-/// Inputs that are all zero, or the nearest to it that the type has.
+/// Inputs that are all zero.
 fn zero_inputs(graph: &Graph) -> Json {
     let mut inputs = serde_json::Map::new();
     for port in &graph.inputs {
@@ -335,7 +335,6 @@ fn show(args: &Args, rows: &[Row]) {
     }
     say!("  k lanes  proof B   time s  memory MB   key MB  verify ms");
     for row in rows {
-        let megabytes = |bytes: u64| bytes.div_ceil(1 << 20);
         let verify = row
             .measured
             .map_or_else(|| "-".to_owned(), |m| format!("{:.1}", m.verify_ms));
@@ -345,13 +344,13 @@ fn show(args: &Args, rows: &[Row]) {
             (false, false) => "",
         };
         say!(
-            "{:>3} {:>5} {:>8} {:>8.2} {:>10} {:>8} {:>10}{mark}",
+            "{:>3} {:>5} {:>8} {:>8.2} {:>10.0} {:>8.1} {:>10}{mark}",
             row.k,
             row.lanes,
             row.proof_bytes,
             row.time_ms() / 1e3,
-            megabytes(row.memory()),
-            megabytes(row.key_bytes()),
+            options::megabytes(row.memory()),
+            options::megabytes(row.key_bytes()),
             verify
         );
     }

@@ -8,7 +8,7 @@
 //!
 //! The tag is a digest of everything that the keys depend on; a file with another tag is another model's.
 
-use super::{DIGEST_BYTES, MAX_KEY_FILE_BYTES};
+use super::DIGEST_BYTES;
 use crate::files::{self, FileError};
 use crate::plonk::Domain;
 use ff::{Field, PrimeField};
@@ -16,8 +16,9 @@ use halo2_proofs::halo2curves::bn256::{Fr, G1Affine};
 use halo2_proofs::plonk::{ProvingKey, permutation};
 use halo2_proofs::poly::Polynomial;
 use inferproof_circuits::circuit::Fixture;
+use inferproof_circuits::plan::PERMUTATION_COLUMNS;
 use inferproof_circuits::statement::Descriptor;
-use inferproof_verifier::VerifyingKey;
+use inferproof_verifier::{MAX_KEY_BYTES, VerifyingKey};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::io::Write;
@@ -65,7 +66,9 @@ pub(super) fn load(
     descriptor: &Descriptor,
     fixture: &Fixture,
 ) -> Option<(ProvingKey<G1Affine>, VerifyingKey)> {
-    let bytes = files::read_limited(path, MAX_KEY_FILE_BYTES).ok()?;
+    let sigmas = (PERMUTATION_COLUMNS * SCALAR_BYTES) << descriptor.k;
+    let most = MAGIC.len() + 2 * DIGEST_BYTES + LENGTH_BYTES + MAX_KEY_BYTES + sigmas;
+    let bytes = files::read_limited(path, most as u64).ok()?;
     let (body, checksum) = bytes.split_last_chunk::<DIGEST_BYTES>()?;
     let rest = body.strip_prefix(MAGIC)?.strip_prefix(tag)?;
     if <[u8; DIGEST_BYTES]>::from(Sha256::digest(body)) != *checksum {

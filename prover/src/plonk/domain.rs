@@ -44,6 +44,11 @@ pub(super) fn powers(base: Fr, count: usize) -> Vec<Fr> {
         .collect()
 }
 
+/// `1 / x`, and 0 for 0.
+pub(super) fn inverse(x: Fr) -> Fr {
+    Option::from(x.invert()).unwrap_or_default()
+}
+
 fn reverse_bits(values: &mut [Fr]) {
     let bits = values.len().trailing_zeros();
     if bits == 0 {

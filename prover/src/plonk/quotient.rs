@@ -4,7 +4,7 @@
 //! the rows as the quotient has pieces. On one coset the vanishing polynomial is constant, and the pieces are a small
 //! inverse Fourier transform of what is interpolated on each.
 
-use super::domain::{Coset, Domain, powers};
+use super::domain::{Coset, Domain, inverse, powers};
 use super::expression::{Column, Graph, Linear};
 use super::program::{Combination, Program};
 use super::stage;
@@ -170,8 +170,7 @@ fn part(
         transformed(domain, coset, polynomials, program, combined)
     });
     let vanishing = coset.shift.pow_vartime([domain.n as u64]) - Fr::ONE;
-    // The shift is a generator times a root of unity of order 4 n at most, so that both inverses exist.
-    let inverse = |x: Fr| Option::<Fr>::from(x.invert()).unwrap_or_default();
+    // The shift is a generator times a root of unity of order 4 n at most, so that neither is zero.
     let scale = inverse(vanishing);
     let mut values = vec![Fr::ZERO; domain.n];
     profile.time(stage::CONSTRAINTS, || {
@@ -230,7 +229,6 @@ fn transformed(
 /// With `h = sum_t X^(t n) h_t`, part j is `sum_t (g w^j)^(n t) h_t`: an inverse Fourier transform over j gives `h_t`.
 fn unmix(domain: &Domain, shifts: &[Fr], parts: &[Vec<Fr>], num_pieces: usize) -> Vec<Vec<Fr>> {
     let n = domain.n as u64;
-    let inverse = |x: Fr| Option::<Fr>::from(x.invert()).unwrap_or_default();
     let step = inverse(Fr::MULTIPLICATIVE_GENERATOR.pow_vartime([n]));
     let count = inverse(Fr::from(parts.len() as u64));
     (0..num_pieces as u64)

@@ -1,6 +1,7 @@
 //! The report: one HTML file with its plots inside.
 
 use super::super::error::CliError;
+use super::super::options::megabytes;
 use super::{Row, goal_name};
 use plotters::prelude::*;
 use std::fmt::Write as _;
@@ -40,10 +41,6 @@ const AXES: [Axis; 4] = [
         value: |row| row.measured.map(|m| m.verify_ms),
     },
 ];
-
-fn megabytes(bytes: u64) -> f64 {
-    f64::from(u32::try_from(bytes >> 10).unwrap_or(u32::MAX)) / 1024.0
-}
 
 /// The page.
 pub(super) fn html(model: &str, rows: &[Row]) -> Result<String, CliError> {
