@@ -1,13 +1,11 @@
 //! Commitment backends, and the length of a proof that a constraint system implies.
 
 use crate::bytes::{POINT_BYTES, SCALAR_BYTES};
-use halo2_proofs::{halo2curves::bn256::Fr, plonk::ConstraintSystem, poly::Rotation};
-use std::collections::BTreeSet;
+use crate::plonk::{Gwc, Ipa, Layout, Opening, Shplonk};
 
 /// How polynomials are committed to and opened.
 ///
-/// A further backend is a variant here, an opening in `num_opening_points`, a codec for its part of the key
-/// and an arm in `verify::run`.
+/// A further backend is a variant here, an [`Opening`], and an opening in the prover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Backend {
@@ -15,6 +13,9 @@ pub enum Backend {
     Shplonk,
     /// KZG over BN254, opened with GWC: one point for each distinct rotation.
     Gwc,
+    /// The inner product argument over BN254's G1, with generators that nobody chose: two points for each doubling of the
+    /// rows, no trusted setup, and a verifier whose work grows with the rows.
+    Ipa,
 }
 
 impl Backend {
@@ -24,6 +25,7 @@ impl Backend {
         match self {
             Self::Shplonk => 1,
             Self::Gwc => 2,
+            Self::Ipa => 3,
         }
     }
 
@@ -33,14 +35,23 @@ impl Backend {
         match code {
             1 => Some(Self::Shplonk),
             2 => Some(Self::Gwc),
+            3 => Some(Self::Ipa),
             _ => None,
         }
     }
 
-    fn num_opening_points(self, cs: &ConstraintSystem<Fr>, sets: usize) -> usize {
+    /// True when the scheme has no secret, and so no setup that must be trusted.
+    #[must_use]
+    pub const fn is_transparent(self) -> bool {
+        matches!(self, Self::Ipa)
+    }
+
+    /// How its proofs are opened.
+    pub(crate) fn opening(self) -> &'static dyn Opening {
         match self {
-            Self::Shplonk => 2,
-            Self::Gwc => distinct_rotations(cs, sets),
+            Self::Shplonk => &Shplonk,
+            Self::Gwc => &Gwc,
+            Self::Ipa => &Ipa,
         }
     }
 }
@@ -50,48 +61,16 @@ impl std::fmt::Display for Backend {
         f.write_str(match self {
             Self::Shplonk => "kzg-bn254-shplonk",
             Self::Gwc => "kzg-bn254-gwc",
+            Self::Ipa => "ipa-bn254",
         })
     }
 }
 
-/// Number of rotations at which a KZG proof opens something. Instance columns are not opened.
-fn distinct_rotations(cs: &ConstraintSystem<Fr>, sets: usize) -> usize {
-    let advice = cs.advice_queries().iter().map(|(_, rotation)| rotation.0);
-    let fixed = cs.fixed_queries().iter().map(|(_, rotation)| rotation.0);
-    let mut rotations: BTreeSet<i32> = advice.chain(fixed).collect();
-    rotations.insert(Rotation::cur().0);
-    if sets > 0 {
-        rotations.insert(Rotation::next().0);
-    }
-    if sets > 1 {
-        let last = i32::try_from(cs.blinding_factors() + 1).unwrap_or(i32::MAX);
-        rotations.insert(-last);
-    }
-    if !cs.lookups().is_empty() {
-        rotations.extend([Rotation::prev().0, Rotation::next().0]);
-    }
-    rotations.len()
-}
-
-/// Exact length in bytes of every proof under a constraint system whose selectors are fixed columns.
+/// Exact length in bytes of every proof for `2^k` rows.
 ///
 /// # Source
 /// The order of reads of `verify_proof` in halo2-axiom 0.5.3, for one circuit instance.
-pub(crate) fn proof_len(backend: Backend, cs: &ConstraintSystem<Fr>) -> usize {
-    let degree = cs.degree();
-    let permuted = cs.permutation().get_columns().len();
-    let sets = permuted.div_ceil(degree.saturating_sub(2).max(1));
-    let lookups = cs.lookups().len();
-    let quotient = degree - 1;
-    let random = 1;
-    let points = cs.num_advice_columns()
-        + 3 * lookups
-        + sets
-        + random
-        + quotient
-        + backend.num_opening_points(cs, sets);
-    let set_evals = (3 * sets).saturating_sub(1);
-    let scalars =
-        cs.advice_queries().len() + cs.fixed_queries().len() + random + permuted + set_evals + 5 * lookups;
-    points * POINT_BYTES + scalars * SCALAR_BYTES
+pub(crate) fn proof_len(backend: Backend, layout: &Layout, k: u32) -> usize {
+    let (points, scalars) = backend.opening().len(layout, k);
+    (layout.num_points() + points) * POINT_BYTES + (layout.num_scalars + scalars) * SCALAR_BYTES
 }

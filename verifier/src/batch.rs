@@ -1,36 +1,21 @@
-//! Checks many proofs, of any mix of models, with one pairing for about a hundred proofs on one SRS, on all processors.
+//! Checks many proofs, of any mix of models: one sum and one pairing for a hundred proofs on one SRS.
 //!
-//! A KZG proof is valid when `e(L_i, tau G2) = e(R_i, G2)` for two sums of points that the verifier computes.
-//! With weights `w_i`, scalars that are drawn from the operating system after all proofs are there,
-//! `e(sum w_i L_i, tau G2) = e(sum w_i R_i, G2)` holds for a batch with a bad proof with probability 1/r,
-//! r the order of the group (254 bits). When it does not hold, each proof of the group is checked alone.
-//!
-//! A group has at most [`MAX_TERMS`] points.
+//! Each proof leaves two sums of points ([`crate::plonk`]); what is checked is their sum with weights that are drawn
+//! from the operating system after the proofs are there. When it does not hold, each proof of it is checked alone.
 
 use crate::error::VerifyError;
-use crate::key::{MAX_TERMS, VerifyingKey, check_environment};
+use crate::key::{VerifyingKey, check_environment};
 use crate::model_id::ModelId;
+use crate::plonk::{Batch, Sums};
 use crate::proof::ProofFile;
-use crate::verify::{Claim, Kzg, Trusted, Verified, VerifyOptions, check_model};
+use crate::verify::{Claim, Trusted, Verified, VerifyOptions, check_model};
 use ff::Field;
-use halo2_proofs::{
-    halo2curves::bn256::{Bn256, Fr, G2Affine},
-    plonk,
-    poly::{
-        VerificationStrategy,
-        commitment::Verifier,
-        kzg::{
-            commitment::ParamsKZG,
-            msm::DualMSM,
-            strategy::{AccumulatorStrategy, GuardKZG},
-        },
-    },
-};
+use halo2_proofs::halo2curves::bn256::Fr;
 use rand_core::OsRng;
 use rayon::prelude::*;
 use std::collections::HashMap;
 
-/// Proofs that are read at a time: bounds the terms that wait for their sum.
+/// Proofs under one sum: bounds the points that wait for it.
 const AT_ONCE: usize = 128;
 
 /// Checks each proof file against what the caller trusts for it; `options` holds for all of them.
@@ -41,7 +26,7 @@ pub fn verify_batch(
     items: &[(Trusted<'_>, &ProofFile)],
     options: &VerifyOptions,
 ) -> Vec<Result<Verified, VerifyError>> {
-    // Inside of the thread pool, where halo2's small jobs cost no switch of threads.
+    // Inside of the thread pool, where small jobs cost no switch of threads.
     rayon::scope(|_| verify_here(items, options))
 }
 
@@ -55,27 +40,11 @@ fn verify_here(
         .map(|(trusted, file)| claim(&keys, *trusted, file, options))
         .collect();
     let mut errors = vec![None; items.len()];
-    let mut groups: Vec<Group<'_>> = Vec::new();
     for (chunk, claims) in claims.chunks(AT_ONCE).enumerate() {
-        let pending: Vec<_> = claims.par_iter().map(terms).collect();
-        for (index, pending) in (chunk * AT_ONCE..).zip(pending) {
-            match pending {
-                Ok((key, terms)) => Group::find(&mut groups, key).add(index, terms),
-                Err(error) => errors[index] = Some(error),
-            }
+        let first = chunk * AT_ONCE;
+        for (index, error) in (first..).zip(check(claims)) {
+            errors[index] = error;
         }
-    }
-    let suspects: Vec<Vec<usize>> = groups.into_par_iter().filter_map(Group::suspects).collect();
-    let alone: Vec<(usize, Option<VerifyError>)> = suspects
-        .into_par_iter()
-        .flatten()
-        .map(|index| {
-            let claim = claims[index].as_ref().map_err(Clone::clone);
-            (index, claim.and_then(Claim::check_alone).err())
-        })
-        .collect();
-    for (index, error) in alone {
-        errors[index] = error;
     }
     let results = claims
         .iter()
@@ -88,14 +57,51 @@ fn verify_here(
     results.collect()
 }
 
-/// The terms of one proof, scaled by a random weight.
-fn terms<'a>(
-    claim: &'a Result<Claim<'a>, VerifyError>,
-) -> Result<(&'a VerifyingKey, DualMSM<'a, Bn256>), VerifyError> {
-    let claim = claim.as_ref().map_err(Clone::clone)?;
-    let mut terms = claim.run(Sums(claim.key.params()))?;
-    terms.scale(Fr::random(OsRng));
-    Ok((claim.key, terms))
+/// Checks some claims with one sum for each setup, and the claims of a setup whose sum fails one by one.
+fn check(claims: &[Result<Claim<'_>, VerifyError>]) -> Vec<Option<VerifyError>> {
+    let read = |claim: &Result<Claim<'_>, VerifyError>| claim.as_ref().map_err(Clone::clone)?.sums();
+    let read: Vec<Result<Sums, VerifyError>> = claims.par_iter().map(read).collect();
+    let mut errors = vec![None; claims.len()];
+    let mut groups: Vec<(Batch<'_>, Vec<usize>)> = Vec::new();
+    for (index, (claim, sums)) in claims.iter().zip(read).enumerate() {
+        match (claim, sums) {
+            (Ok(claim), Ok(sums)) => {
+                let (batch, members) = group(&mut groups, claim.key);
+                batch.add(claim.key, sums, Fr::random(OsRng));
+                members.push(index);
+            }
+            (Err(error), _) => errors[index] = Some(error.clone()),
+            (_, Err(error)) => errors[index] = Some(error),
+        }
+    }
+    let suspects: Vec<usize> = groups
+        .into_par_iter()
+        .flat_map(|(batch, members)| if batch.check() { Vec::new() } else { members })
+        .collect();
+    let alone: Vec<(usize, Option<VerifyError>)> = suspects
+        .into_par_iter()
+        .map(|index| {
+            let claim = claims[index].as_ref().map_err(Clone::clone);
+            (index, claim.and_then(Claim::check_alone).err())
+        })
+        .collect();
+    for (index, error) in alone {
+        errors[index] = error;
+    }
+    errors
+}
+
+/// The batch for proofs under a key, with the positions of its proofs.
+fn group<'g, 'a>(
+    groups: &'g mut Vec<(Batch<'a>, Vec<usize>)>,
+    key: &'a VerifyingKey,
+) -> &'g mut (Batch<'a>, Vec<usize>) {
+    let position = groups.iter().position(|(batch, _)| batch.takes(key));
+    let position = position.unwrap_or_else(|| {
+        groups.push((Batch::new(key), Vec::new()));
+        groups.len() - 1
+    });
+    &mut groups[position]
 }
 
 type Keys = HashMap<ModelId, Result<VerifyingKey, VerifyError>>;
@@ -133,81 +139,4 @@ fn claim<'a>(
         },
     };
     Claim::new(key, file, options)
-}
-
-/// The weighted sums of some proofs on one SRS.
-struct Group<'a> {
-    tau_g2: G2Affine,
-    members: Vec<usize>,
-    num_terms: usize,
-    sums: DualMSM<'a, Bn256>,
-}
-
-impl<'a> Group<'a> {
-    /// The group on the key's SRS that has room for one more proof.
-    fn find<'g>(groups: &'g mut Vec<Self>, key: &'a VerifyingKey) -> &'g mut Self {
-        let tau_g2 = key.params().s_g2();
-        let room = |group: &Self| group.tau_g2 == tau_g2 && group.num_terms + key.max_terms() <= MAX_TERMS;
-        let position = groups.iter().rposition(room).unwrap_or_else(|| {
-            let sums = DualMSM::new(key.params());
-            groups.push(Self {
-                tau_g2,
-                members: Vec::new(),
-                num_terms: 0,
-                sums,
-            });
-            groups.len() - 1
-        });
-        let group = &mut groups[position];
-        group.num_terms += key.max_terms();
-        group
-    }
-
-    /// Adds the terms of a proof, which must have been scaled by a random weight.
-    fn add(&mut self, index: usize, terms: DualMSM<'a, Bn256>) {
-        self.members.push(index);
-        self.sums.add_msm(terms);
-    }
-
-    /// The members, unless all of them are proved valid at once.
-    fn suspects(self) -> Option<Vec<usize>> {
-        (!self.sums.check()).then_some(self.members)
-    }
-}
-
-/// Gives the sums `(L_i, R_i)` of one proof up to a common factor: [`AccumulatorStrategy`] hands over what it
-/// has accumulated, scaled at random, when it is handed a second proof, and that second one is never added.
-struct Sums<'p>(&'p ParamsKZG<Bn256>);
-
-impl<'p, V> VerificationStrategy<'p, Kzg, V> for Sums<'p>
-where
-    V: Verifier<'p, Kzg, MSMAccumulator = DualMSM<'p, Bn256>, Guard = GuardKZG<'p, Bn256>>,
-{
-    type Output = DualMSM<'p, Bn256>;
-
-    fn new(params: &'p ParamsKZG<Bn256>) -> Self {
-        Self(params)
-    }
-
-    fn process(
-        self,
-        f: impl FnOnce(DualMSM<'p, Bn256>) -> Result<GuardKZG<'p, Bn256>, plonk::Error>,
-    ) -> Result<DualMSM<'p, Bn256>, plonk::Error> {
-        type Stock<'p> = AccumulatorStrategy<'p, Bn256>;
-        let stock = Stock::new(self.0);
-        let one = <Stock<'p> as VerificationStrategy<'p, Kzg, V>>::process(stock, f)?;
-        let mut scaled = None;
-        let take = |sums: DualMSM<'p, Bn256>| {
-            scaled = Some(sums);
-            Err(plonk::Error::Opening)
-        };
-        match <Stock<'p> as VerificationStrategy<'p, Kzg, V>>::process(one, take) {
-            Ok(_) => Err(plonk::Error::Opening),
-            Err(error) => scaled.ok_or(error),
-        }
-    }
-
-    fn finalize(self) -> bool {
-        false
-    }
 }

@@ -124,14 +124,15 @@ pub enum KeyError {
         /// Log2 of the rows.
         k: u32,
     },
-    /// A circuit with more columns than a proof's check can hold.
-    #[error(
-        "checking a proof takes up to {terms} points, more than are supported; plan the model with fewer columns"
-    )]
-    Terms {
-        /// Number of points.
-        terms: usize,
+    /// A backend with a secret on a setup without one, or the other way round.
+    #[error("the verifying key's setup is not one for backend {backend}; take the key from its maker again")]
+    Setup {
+        /// The backend.
+        backend: Backend,
     },
+    /// A constraint system of another kind than this verifier reads.
+    #[error("the verifying key's constraint system has lookups or selectors that this program does not read")]
+    System,
     /// The parts of a key belong to different circuits.
     #[error("the halo2 key was not made from this descriptor and SRS size")]
     Foreign,

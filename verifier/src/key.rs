@@ -20,22 +20,16 @@ mod wire;
 use crate::backend::Backend;
 use crate::error::KeyError;
 use crate::model_id::ModelId;
+use crate::plonk::System;
+use crate::scheme::Scheme;
 use crate::srs::SrsVerifier;
-use halo2_proofs::{
-    halo2curves::bn256::{Bn256, G1Affine},
-    plonk,
-    poly::kzg::commitment::ParamsKZG,
-};
-use header::{Header, max_terms, usable_rows};
+use halo2_proofs::{halo2curves::bn256::G1Affine, plonk};
+use header::{Header, usable_rows};
 use inferproof_circuits::statement::Descriptor;
 use wire::{read_header, read_points};
 
 /// Longest verifying key that is read.
 pub const MAX_KEY_BYTES: usize = 4 << 20;
-
-/// Most points in one sum that is evaluated. From 8104 on, halo2curves 0.7.3 adds points in affine form,
-/// where the point at infinity, which a proof or a zero fixed column may hold, panics or is added wrongly.
-pub(crate) const MAX_TERMS: usize = 8000;
 
 /// The environment variable by which halo2 clamps the constraint degree.
 const MAX_DEGREE: &str = "MAX_DEGREE";
@@ -47,7 +41,9 @@ pub struct VerifyingKey {
     backend: Backend,
     srs: SrsVerifier,
     halo2: plonk::VerifyingKey<G1Affine>,
-    params: ParamsKZG<Bn256>,
+    scheme: Scheme,
+    system: System,
+    generator: G1Affine,
     proof_len: usize,
     bytes: Vec<u8>,
     id: ModelId,
@@ -161,19 +157,25 @@ impl VerifyingKey {
         usable_rows(self.descriptor.k, self.halo2.cs())
     }
 
-    /// Bounds the points of the sums that verifying one proof evaluates.
-    pub(crate) fn max_terms(&self) -> usize {
-        max_terms(self.proof_len, self.halo2.cs())
-    }
-
     /// halo2's key. Its domain has no tables for Fourier transforms.
     #[must_use]
     pub fn halo2(&self) -> &plonk::VerifyingKey<G1Affine> {
         &self.halo2
     }
 
-    pub(crate) fn params(&self) -> &ParamsKZG<Bn256> {
-        &self.params
+    /// What a check needs of the setup.
+    pub(crate) fn scheme(&self) -> &Scheme {
+        &self.scheme
+    }
+
+    /// The constraint system, compiled.
+    pub(crate) fn system(&self) -> &System {
+        &self.system
+    }
+
+    /// The commitment to the constant 1.
+    pub(crate) fn generator(&self) -> &G1Affine {
+        &self.generator
     }
 }
 

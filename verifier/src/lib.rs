@@ -13,8 +13,10 @@ pub mod early;
 mod error;
 mod key;
 mod model_id;
+mod plonk;
 mod points;
 mod proof;
+mod scheme;
 pub mod srs;
 mod statement;
 #[cfg(test)]
@@ -28,5 +30,6 @@ pub use error::{KeyError, PointError, ProofFileError, StatementMismatch, Transcr
 pub use key::{MAX_KEY_BYTES, VerifyingKey};
 pub use model_id::{ModelId, ModelIdError};
 pub use proof::{MAX_PROOF_FILE_BYTES, NamedTensor, Nonce, ProofFile};
+pub use scheme::Generators;
 pub use statement::statement_scalar;
 pub use verify::{Trusted, Verified, VerifyOptions, verify};

@@ -4,6 +4,7 @@
 //! generators fixed, `k` and `tau G2` determine all of it, and KZG verification reads only `g[0]`, `G2`, `tau G2`
 //! and `k`. So [`SrsVerifier`] keeps those two: 64 bytes for the point, compressed.
 
+use crate::scheme::{Generators, Pairing, Scheme};
 use halo2_proofs::SerdeFormat;
 use halo2_proofs::halo2curves::CurveAffine;
 use halo2_proofs::halo2curves::bn256::{Bn256, Fq, G1Affine, G2, G2Affine};
@@ -22,6 +23,12 @@ pub const MAX_K: u32 = 24;
 
 /// First bytes of the hash that names an SRS; the number is the version of its layout.
 const DIGEST_DOMAIN: &[u8] = b"inferproof srs 1\0";
+/// As [`DIGEST_DOMAIN`], for generators without a secret.
+const GENERATORS_DOMAIN: &[u8] = b"inferproof generators 1\0";
+/// Stands where there is no `tau G2`.
+const NO_TAU: [[u8; 32]; 2] = [[0; 32]; 2];
+/// Largest log2 of the number of rows of a scheme whose verifier computes all generators.
+pub const MAX_TRANSPARENT_K: u32 = 20;
 /// Flag bits in the last byte of a compressed point: identity (bit 7) and the sign of y (bit 6).
 const FLAG_BITS: u8 = 0b1100_0000;
 const IDENTITY_BIT: u8 = 0b1000_0000;
@@ -60,6 +67,17 @@ pub enum SrsVerifierError {
         /// What is wrong.
         fault: PointFault,
     },
+    /// Log2 of the row count outside [`MIN_K`]..=[`MAX_TRANSPARENT_K`].
+    #[error(
+        "generators for 2^{k} rows; without a trusted setup 2^{MIN_K} to 2^{MAX_TRANSPARENT_K} are supported, plan the model with fewer rows"
+    )]
+    Generators {
+        /// The log2 found.
+        k: u32,
+    },
+    /// Generators without a secret are marked as if there were one.
+    #[error("generators without a secret are marked INSECURE; take the verifying key from its maker again")]
+    Insecure,
     /// halo2 refused parameters whose parts were all checked.
     #[error("halo2 refused the SRS parameters: {reason}")]
     Halo2 {
@@ -70,11 +88,12 @@ pub enum SrsVerifierError {
 
 /// The verifier's part of an SRS: `k` and `tau G2`, in bytes.
 ///
-/// Deserialization checks nothing; [`SrsVerifier::point`] and [`SrsVerifier::to_params`] check everything.
+/// Schemes without a secret have no `tau G2`: their generators follow from `k`, see [`SrsVerifier::transparent`].
+/// Deserialization checks nothing; [`SrsVerifier::point`] checks everything.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SrsVerifier {
     k: u32,
-    /// Compressed `tau G2`: the bytes of x.c0, then those of x.c1 with the flags on top.
+    /// Compressed `tau G2`: the bytes of x.c0, then those of x.c1 with the flags on top. All zero where there is none.
     tau_g2: [[u8; 32]; 2],
     insecure: bool,
 }
@@ -94,6 +113,30 @@ impl SrsVerifier {
         })
     }
 
+    /// The generators for `2^k` rows of a scheme without a secret.
+    ///
+    /// # Errors
+    /// [`SrsVerifierError::Generators`].
+    pub fn transparent(k: u32) -> Result<Self, SrsVerifierError> {
+        check_generators(k)?;
+        Ok(Self {
+            k,
+            tau_g2: NO_TAU,
+            insecure: false,
+        })
+    }
+
+    /// True for [`SrsVerifier::transparent`].
+    #[must_use]
+    pub fn is_transparent(&self) -> bool {
+        self.tau_g2 == NO_TAU
+    }
+
+    /// Whether proofs on both can be checked by one sum: one tau, or the same generators.
+    pub(crate) fn is_one_setup(&self, other: &Self) -> bool {
+        self.tau_g2 == other.tau_g2 && (self.k == other.k || !self.is_transparent())
+    }
+
     /// Log2 of the number of rows.
     #[must_use]
     pub fn k(&self) -> u32 {
@@ -108,10 +151,16 @@ impl SrsVerifier {
 
     /// Names the SRS: SHA-256 of the domain `"inferproof srs 1\0"`, k (u32, little-endian), the compressed
     /// generators of G1 and G2 and the compressed `tau G2`. One ceremony at one k has one digest, whatever file
-    /// it came in; the INSECURE mark is not part of it.
+    /// it came in; the INSECURE mark is not part of it. Generators without a secret: the domain
+    /// `"inferproof generators 1\0"` and k.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
+        if self.is_transparent() {
+            hash.update(GENERATORS_DOMAIN);
+            hash.update(self.k.to_le_bytes());
+            return hash.finalize().into();
+        }
         hash.update(DIGEST_DOMAIN);
         hash.update(self.k.to_le_bytes());
         hash.update(G1Affine::generator().to_bytes().as_ref());
@@ -129,16 +178,19 @@ impl SrsVerifier {
         decompress_g2(&self.tau_g2).map_err(|fault| SrsVerifierError::Point { fault })
     }
 
-    /// Parameters that verify proofs and do nothing else: one G1 point and no Lagrange basis. Committing with
-    /// them panics inside halo2; KZG verification never commits.
+    /// What a check needs of it.
     ///
     /// # Errors
-    /// As [`SrsVerifier::point`], and [`SrsVerifierError::Halo2`].
-    pub fn to_params(&self) -> Result<ParamsKZG<Bn256>, SrsVerifierError> {
-        let tau_g2 = self.point()?;
-        let seed = one_row_params()?;
-        let g1 = vec![G1Affine::generator()];
-        Ok(seed.from_parts(self.k, g1, Some(Vec::new()), G2Affine::generator(), tau_g2))
+    /// As [`SrsVerifier::point`], [`SrsVerifierError::Generators`], and [`SrsVerifierError::Insecure`].
+    pub(crate) fn scheme(&self) -> Result<Scheme, SrsVerifierError> {
+        if !self.is_transparent() {
+            return Ok(Scheme::Kzg(Box::new(Pairing::new(self.point()?))));
+        }
+        check_generators(self.k)?;
+        if self.insecure {
+            return Err(SrsVerifierError::Insecure);
+        }
+        Ok(Scheme::Ipa(Generators::of(self.k)))
     }
 }
 
@@ -166,6 +218,14 @@ pub fn check_k(k: u32) -> Result<(), SrsVerifierError> {
         Ok(())
     } else {
         Err(SrsVerifierError::Size { k })
+    }
+}
+
+fn check_generators(k: u32) -> Result<(), SrsVerifierError> {
+    if (MIN_K..=MAX_TRANSPARENT_K).contains(&k) {
+        Ok(())
+    } else {
+        Err(SrsVerifierError::Generators { k })
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod batch;
 mod environment;
-mod fixture;
+pub(crate) mod fixture;
 mod hygiene;
 mod keys;
 mod mutations;

@@ -12,7 +12,7 @@ use crate::points::decode_g1;
 use ff::PrimeField;
 use halo2_proofs::{
     halo2curves::bn256::{Fr, G1Affine},
-    transcript::{Blake2bRead, Challenge255, Transcript, TranscriptRead, TranscriptReadBuffer},
+    transcript::{Blake2bRead, Challenge255, EncodedChallenge, Transcript, TranscriptReadBuffer},
 };
 use inferproof_circuits::params::CircuitParams;
 use std::io;
@@ -25,7 +25,6 @@ pub(crate) struct StrictReader<'a> {
     rounds: Rounds,
     proof: &'a [u8],
     position: usize,
-    fault: Option<TranscriptFault>,
 }
 
 impl<'a> StrictReader<'a> {
@@ -46,13 +45,7 @@ impl<'a> StrictReader<'a> {
             rounds: Rounds::new(params),
             proof,
             position: 0,
-            fault: None,
         })
-    }
-
-    /// What made a read fail, if one did.
-    pub(crate) fn fault(&self) -> Option<TranscriptFault> {
-        self.fault.clone()
     }
 
     /// Checks that every byte was read.
@@ -66,65 +59,75 @@ impl<'a> StrictReader<'a> {
         }
     }
 
-    fn take<const N: usize>(&mut self) -> io::Result<[u8; N]> {
-        let rest = self.proof.get(self.position..).unwrap_or_default();
-        let Some(bytes) = rest.first_chunk::<N>() else {
-            return Err(self.fail(TranscriptFault::Ended {
-                offset: self.position,
-            }));
-        };
-        self.position += N;
-        Ok(*bytes)
-    }
-
-    fn fail(&mut self, fault: TranscriptFault) -> io::Error {
-        self.fault.get_or_insert(fault);
-        io::Error::from(io::ErrorKind::InvalidData)
-    }
-}
-
-impl Transcript<G1Affine, Challenge255<G1Affine>> for StrictReader<'_> {
-    fn squeeze_challenge(&mut self) -> Challenge255<G1Affine> {
+    /// The next challenge.
+    pub(crate) fn challenge(&mut self) -> Fr {
         let ordinary = self.hash.squeeze_challenge();
-        self.rounds.challenge(ordinary)
+        self.rounds.challenge(ordinary).get_scalar()
     }
 
-    fn common_point(&mut self, point: G1Affine) -> io::Result<()> {
-        let offset = self.position;
-        self.hash
-            .common_point(point)
-            .map_err(|_| self.fail(TranscriptFault::Hash { offset }))
-    }
-
-    fn common_scalar(&mut self, scalar: Fr) -> io::Result<()> {
+    /// Absorbs a scalar that both sides know.
+    ///
+    /// # Errors
+    /// [`TranscriptFault::Hash`], which Blake2b over a scalar never gives.
+    pub(crate) fn absorb(&mut self, scalar: Fr) -> Result<(), TranscriptFault> {
         let offset = self.position;
         self.hash
             .common_scalar(scalar)
-            .map_err(|_| self.fail(TranscriptFault::Hash { offset }))
+            .map_err(|_| TranscriptFault::Hash { offset })
     }
-}
 
-impl TranscriptRead<G1Affine, Challenge255<G1Affine>> for StrictReader<'_> {
-    fn read_point(&mut self) -> io::Result<G1Affine> {
+    /// Reads and absorbs a point.
+    ///
+    /// # Errors
+    /// [`TranscriptFault`], also for the point at infinity, which the hash does not absorb.
+    pub(crate) fn point(&mut self) -> Result<G1Affine, TranscriptFault> {
         let offset = self.position;
         let bytes = self.take::<POINT_BYTES>()?;
-        let point =
-            decode_g1(&bytes).map_err(|source| self.fail(TranscriptFault::Point { offset, source }))?;
-        self.common_point(point)?;
-        self.rounds
-            .point(&self.hash)
-            .map_err(|_| self.fail(TranscriptFault::Hash { offset }))?;
+        let point = decode_g1(&bytes).map_err(|source| TranscriptFault::Point { offset, source })?;
+        let absorbed = self.hash.common_point(point);
+        let absorbed = absorbed.and_then(|()| self.rounds.point(&self.hash));
+        absorbed.map_err(|_| TranscriptFault::Hash { offset })?;
         Ok(point)
     }
 
-    fn read_scalar(&mut self) -> io::Result<Fr> {
+    /// Reads and absorbs `count` points, and appends them.
+    ///
+    /// # Errors
+    /// As [`StrictReader::point`].
+    pub(crate) fn points(&mut self, count: usize, out: &mut Vec<G1Affine>) -> Result<(), TranscriptFault> {
+        (0..count).try_for_each(|_| {
+            out.push(self.point()?);
+            Ok(())
+        })
+    }
+
+    /// Reads and absorbs a scalar.
+    ///
+    /// # Errors
+    /// [`TranscriptFault`].
+    pub(crate) fn scalar(&mut self) -> Result<Fr, TranscriptFault> {
         let offset = self.position;
         let bytes = self.take::<SCALAR_BYTES>()?;
-        let scalar = Option::<Fr>::from(Fr::from_repr(bytes));
-        let Some(scalar) = scalar.filter(|scalar| scalar.to_repr() == bytes) else {
-            return Err(self.fail(TranscriptFault::Scalar { offset }));
-        };
-        self.common_scalar(scalar)?;
+        let scalar = Option::<Fr>::from(Fr::from_repr(bytes)).filter(|scalar| scalar.to_repr() == bytes);
+        let scalar = scalar.ok_or(TranscriptFault::Scalar { offset })?;
+        self.absorb(scalar)?;
         Ok(scalar)
+    }
+
+    /// Reads and absorbs `count` scalars.
+    ///
+    /// # Errors
+    /// As [`StrictReader::scalar`].
+    pub(crate) fn scalars(&mut self, count: usize) -> Result<Vec<Fr>, TranscriptFault> {
+        (0..count).map(|_| self.scalar()).collect()
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], TranscriptFault> {
+        let rest = self.proof.get(self.position..).unwrap_or_default();
+        let bytes = *rest.first_chunk::<N>().ok_or(TranscriptFault::Ended {
+            offset: self.position,
+        })?;
+        self.position += N;
+        Ok(bytes)
     }
 }

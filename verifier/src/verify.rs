@@ -1,33 +1,19 @@
 //! Checks one proof file against what the caller trusts.
 
-use crate::backend::Backend;
 use crate::error::{StatementMismatch, VerifyError};
 use crate::key::{VerifyingKey, check_environment};
 use crate::model_id::ModelId;
+use crate::plonk::{self, Batch, Sums};
 use crate::proof::{NamedTensor, Nonce, ProofFile};
 use crate::statement::{INPUTS, OUTPUTS, check_count, check_rows, instance_column, statement_scalar};
-use crate::transcript::StrictReader;
-use halo2_proofs::{
-    halo2curves::bn256::{Bn256, Fr},
-    plonk,
-    poly::{
-        VerificationStrategy,
-        kzg::{
-            commitment::KZGCommitmentScheme,
-            multiopen::{VerifierGWC, VerifierSHPLONK},
-            strategy::SingleStrategy,
-        },
-    },
-};
+use ff::Field;
+use halo2_proofs::halo2curves::bn256::Fr;
 use inferproof_circuits::{
     statement::PublicPort,
     tail::{self, TailError, Value},
     tensor::Tensor,
 };
 use std::borrow::Cow;
-
-/// The commitment scheme of both backends.
-pub(crate) type Kzg = KZGCommitmentScheme<Bn256>;
 
 /// What the caller trusts. It never comes out of a proof file.
 #[derive(Debug, Clone, Copy)]
@@ -101,7 +87,7 @@ pub fn verify(
     file: &ProofFile,
     options: &VerifyOptions,
 ) -> Result<Verified, VerifyError> {
-    // halo2 hands small jobs to the thread pool; from inside of the pool each costs no switch of threads.
+    // Sums hand small jobs to the thread pool; from inside of the pool each costs no switch of threads.
     rayon::scope(|_| verify_here(trusted, file, options))
 }
 
@@ -179,24 +165,14 @@ impl<'a> Claim<'a> {
         })
     }
 
-    /// Checks the proof with a pairing of its own.
+    /// Checks the proof alone.
     pub(crate) fn check_alone(&self) -> Result<(), VerifyError> {
-        self.run(SingleStrategy::new(self.key.params()))
+        run(self.key, &self.instance, self.statement, &self.file.proof)
     }
 
-    /// Reads the proof into a strategy.
-    pub(crate) fn run<'p, S, Out>(&'p self, strategy: S) -> Result<Out, VerifyError>
-    where
-        S: VerificationStrategy<'p, Kzg, VerifierSHPLONK<'p, Bn256>, Output = Out>
-            + VerificationStrategy<'p, Kzg, VerifierGWC<'p, Bn256>, Output = Out>,
-    {
-        run(
-            self.key,
-            &self.instance,
-            self.statement,
-            &self.file.proof,
-            strategy,
-        )
+    /// Reads the proof.
+    pub(crate) fn sums(&self) -> Result<Sums, VerifyError> {
+        read(self.key, &self.instance, self.statement, &self.file.proof)
     }
 
     /// The statement, for a caller that has checked the proof.
@@ -216,52 +192,42 @@ impl<'a> Claim<'a> {
     }
 }
 
-/// Reads a whole proof about an instance column through the strict transcript.
+/// Reads a whole proof about an instance column.
 ///
 /// # Errors
 /// [`VerifyError::MalformedLength`], [`VerifyError::MalformedProof`], [`VerifyError::Rejected`], and
-/// [`VerifyError::Statement`] when the column has more values than the circuit has rows: halo2 does not look.
-pub(crate) fn run<'p, S, Out>(
-    key: &'p VerifyingKey,
+/// [`VerifyError::Statement`] when the column has more values than the circuit has rows, where it would alias others.
+pub(crate) fn read(
+    key: &VerifyingKey,
     instance: &[Fr],
     statement: Fr,
     proof: &[u8],
-    strategy: S,
-) -> Result<Out, VerifyError>
-where
-    S: VerificationStrategy<'p, Kzg, VerifierSHPLONK<'p, Bn256>, Output = Out>
-        + VerificationStrategy<'p, Kzg, VerifierGWC<'p, Bn256>, Output = Out>,
-{
+) -> Result<Sums, VerifyError> {
     let (expected, actual) = (key.proof_len(), proof.len());
     if expected != actual {
         return Err(VerifyError::MalformedLength { expected, actual });
     }
     check_rows(key, instance)?;
-    let mut reader = StrictReader::new(statement, &key.descriptor().params, proof)?;
-    let (params, halo2, columns) = (key.params(), key.halo2(), [instance]);
-    let instances = [columns.as_slice()];
-    let result = match key.backend() {
-        Backend::Shplonk => plonk::verify_proof::<Kzg, VerifierSHPLONK<'p, Bn256>, _, _, S>(
-            params,
-            halo2,
-            strategy,
-            &instances,
-            &mut reader,
-        ),
-        Backend::Gwc => plonk::verify_proof::<Kzg, VerifierGWC<'p, Bn256>, _, _, S>(
-            params,
-            halo2,
-            strategy,
-            &instances,
-            &mut reader,
-        ),
-    };
-    if let Some(fault) = reader.fault() {
-        return Err(fault.into());
+    plonk::read(key, instance, statement, proof)
+}
+
+/// Checks a proof about an instance column.
+///
+/// # Errors
+/// As [`read`], and [`VerifyError::Rejected`] when the sums do not hold.
+pub(crate) fn run(
+    key: &VerifyingKey,
+    instance: &[Fr],
+    statement: Fr,
+    proof: &[u8],
+) -> Result<(), VerifyError> {
+    let mut batch = Batch::new(key);
+    batch.add(key, read(key, instance, statement, proof)?, Fr::ONE);
+    if batch.check() {
+        Ok(())
+    } else {
+        Err(VerifyError::Rejected)
     }
-    let output = result.map_err(|_| VerifyError::Rejected)?;
-    reader.finish()?;
-    Ok(output)
 }
 
 fn check_names(

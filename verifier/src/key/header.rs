@@ -1,18 +1,19 @@
 //! What a key holds beside its commitments, and the constraint system that it implies.
 
 use super::wire::{MAX_DESCRIPTOR_BYTES, MAX_SRS_BYTES, begin, push_count, push_part, seal};
-use super::{MAX_TERMS, VerifyingKey, check_environment};
+use super::{VerifyingKey, check_environment};
 use crate::backend::{Backend, proof_len};
-use crate::bytes::{POINT_BYTES, encode};
+use crate::bytes::encode;
 use crate::domain::verifier_domain;
 use crate::error::KeyError;
 use crate::model_id::ModelId;
+use crate::plonk::System;
 use crate::points::encode_g1;
+use crate::scheme::Scheme;
 use crate::srs::SrsVerifier;
 use halo2_proofs::{
-    halo2curves::bn256::{Bn256, Fr, G1Affine},
+    halo2curves::bn256::{Fr, G1Affine},
     plonk::{self, Circuit, ConstraintSystem, permutation},
-    poly::kzg::commitment::ParamsKZG,
 };
 use inferproof_circuits::{circuit::InferenceCircuit, params::CircuitParams, statement::Descriptor};
 
@@ -25,7 +26,8 @@ pub(super) struct Header {
     pub(super) backend: Backend,
     pub(super) srs: SrsVerifier,
     pub(super) cs: ConstraintSystem<Fr>,
-    pub(super) params: ParamsKZG<Bn256>,
+    scheme: Scheme,
+    system: System,
 }
 
 impl Header {
@@ -42,14 +44,19 @@ impl Header {
                 srs_k: srs.k(),
             });
         }
-        let params = srs.to_params().map_err(|source| KeyError::Srs { source })?;
+        if backend.is_transparent() != srs.is_transparent() {
+            return Err(KeyError::Setup { backend });
+        }
         let cs = constraint_system(&descriptor.params);
+        let system = System::new(&cs).ok_or(KeyError::System)?;
+        let scheme = srs.scheme().map_err(|source| KeyError::Srs { source })?;
         let header = Self {
             descriptor,
             backend,
             srs,
             cs,
-            params,
+            scheme,
+            system,
         };
         header.check_system()?;
         Ok(header)
@@ -113,11 +120,11 @@ impl Header {
         let bytes = self.encode(&fixed, &permutation)?;
         let (k, degree) = (self.descriptor.k, self.degree());
         let domain = verifier_domain(k, degree).ok_or(KeyError::Degree { degree, k })?;
-        let proof_len = proof_len(self.backend, &self.cs);
-        let terms = max_terms(proof_len, &self.cs);
-        if terms > MAX_TERMS {
-            return Err(KeyError::Terms { terms });
-        }
+        let proof_len = proof_len(self.backend, &self.system.layout, k);
+        let generator = match &self.scheme {
+            Scheme::Kzg(_) => G1Affine::generator(),
+            Scheme::Ipa(generators) => generators.powers.first().copied().ok_or(KeyError::System)?,
+        };
         let permutation = permutation::VerifyingKey::from_commitments(permutation);
         let halo2 = plonk::VerifyingKey::from_parts(domain, fixed, permutation, self.cs, Vec::new(), false);
         let id = ModelId::of_key_bytes(&bytes);
@@ -125,7 +132,8 @@ impl Header {
             descriptor,
             backend,
             srs,
-            params,
+            scheme,
+            system,
             ..
         } = self;
         Ok(VerifyingKey {
@@ -133,7 +141,9 @@ impl Header {
             backend,
             srs,
             halo2,
-            params,
+            scheme,
+            system,
+            generator,
             proof_len,
             bytes,
             id,
@@ -162,12 +172,6 @@ fn constraint_system(params: &CircuitParams) -> ConstraintSystem<Fr> {
     InferenceCircuit::configure_with_params(&mut cs, params.clone());
     let selectors = vec![Vec::new(); cs.num_selectors()];
     cs.directly_convert_selectors_to_fixed(selectors).0
-}
-
-/// Each point of a proof is in one term or two (the openings), each evaluation in one at most, and each
-/// commitment of the key in one for SHPLONK; the generator is one more.
-pub(super) fn max_terms(proof_len: usize, cs: &ConstraintSystem<Fr>) -> usize {
-    proof_len / POINT_BYTES + cs.num_fixed_columns() + cs.permutation().get_columns().len() + 16
 }
 
 pub(super) fn usable_rows(k: u32, cs: &ConstraintSystem<Fr>) -> usize {

@@ -1,108 +1,56 @@
 use super::*;
-use halo2_proofs::circuit::{Layouter, SimpleFloorPlanner, Value};
-use halo2_proofs::halo2curves::bn256::{Fq2, Fr};
+use halo2_proofs::halo2curves::bn256::Fq2;
 use halo2_proofs::halo2curves::ff::Field;
 use halo2_proofs::halo2curves::group::Curve;
-use halo2_proofs::plonk::{
-    Advice, Circuit, Column, ConstraintSystem, Error, Instance, Selector, create_proof, keygen_pk, keygen_vk,
-    verify_proof,
-};
-use halo2_proofs::poly::Rotation;
-use halo2_proofs::poly::kzg::commitment::KZGCommitmentScheme;
-use halo2_proofs::poly::kzg::multiopen::{ProverSHPLONK, VerifierSHPLONK};
-use halo2_proofs::poly::kzg::strategy::SingleStrategy;
-use halo2_proofs::transcript::{
-    Blake2bRead, Blake2bWrite, Challenge255, TranscriptReadBuffer, TranscriptWriterBuffer,
-};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
-
-/// x of which x^2 is public.
-#[derive(Clone, Default)]
-struct Square {
-    x: Value<Fr>,
-}
-
-impl Circuit<Fr> for Square {
-    type Config = (Column<Advice>, Column<Instance>, Selector);
-    type FloorPlanner = SimpleFloorPlanner;
-    type Params = ();
-
-    fn without_witnesses(&self) -> Self {
-        Self::default()
-    }
-
-    fn configure(meta: &mut ConstraintSystem<Fr>) -> Self::Config {
-        let (x, square, q) = (meta.advice_column(), meta.instance_column(), meta.selector());
-        meta.create_gate("square", |meta| {
-            let q = meta.query_selector(q);
-            let x = meta.query_advice(x, Rotation::cur());
-            let square = meta.query_instance(square, Rotation::cur());
-            vec![q * (x.clone() * x - square)]
-        });
-        (x, square, q)
-    }
-
-    fn synthesize(&self, config: Self::Config, mut layouter: impl Layouter<Fr>) -> Result<(), Error> {
-        layouter.assign_region(
-            || "square",
-            |mut region| {
-                config.2.enable(&mut region, 0)?;
-                region.assign_advice(config.0, 0, self.x);
-                Ok(())
-            },
-        )
-    }
-}
 
 fn setup(k: u32, seed: u64) -> ParamsKZG<Bn256> {
     ParamsKZG::setup(k, ChaCha20Rng::seed_from_u64(seed))
 }
 
-fn verify(params: &ParamsKZG<Bn256>, proof: &[u8], key_params: &ParamsKZG<Bn256>, square: u64) -> bool {
-    let key = keygen_vk(key_params, &Square::default()).unwrap();
-    let mut transcript = Blake2bRead::<_, _, Challenge255<_>>::init(proof);
-    verify_proof::<KZGCommitmentScheme<Bn256>, VerifierSHPLONK<Bn256>, _, _, _>(
-        params,
-        &key,
-        SingleStrategy::new(params),
-        &[&[&[Fr::from(square)]]],
-        &mut transcript,
-    )
-    .is_ok()
+#[test]
+fn parts_survive_their_encoding() {
+    let tau_g2 = setup(5, 1).s_g2();
+    let part = SrsVerifier::new(5, &tau_g2, true).unwrap();
+    for (part, point) in [(part, Some(tau_g2)), (SrsVerifier::transparent(5).unwrap(), None)] {
+        let bytes = bincode::serde::encode_to_vec(&part, bincode::config::standard()).unwrap();
+        assert_eq!(bytes.len(), 66);
+        let (read, _): (SrsVerifier, usize) =
+            bincode::serde::decode_from_slice(&bytes, bincode::config::standard()).unwrap();
+        assert_eq!(read, part);
+        assert_eq!(
+            (read.point().ok(), read.is_transparent()),
+            (point, point.is_none())
+        );
+    }
 }
 
 #[test]
-fn verifier_part_verifies_what_the_whole_does() {
-    let whole = setup(5, 1);
-    let key = keygen_vk(&whole, &Square::default()).unwrap();
-    let key = keygen_pk(&whole, key, &Square::default()).unwrap();
-    let mut transcript = Blake2bWrite::<_, _, Challenge255<_>>::init(Vec::new());
-    create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<Bn256>, _, _, _, _>(
-        &whole,
-        &key,
-        &[Square {
-            x: Value::known(Fr::from(12)),
-        }],
-        &[&[&[Fr::from(144)]]],
-        ChaCha20Rng::seed_from_u64(2),
-        &mut transcript,
-    )
-    .unwrap();
-    let proof = transcript.finalize();
-    let part = SrsVerifier::new(5, &whole.s_g2(), true).unwrap();
-    let bytes = bincode::serde::encode_to_vec(&part, bincode::config::standard()).unwrap();
-    assert_eq!(bytes.len(), 66);
-    let (part, _): (SrsVerifier, usize) =
-        bincode::serde::decode_from_slice(&bytes, bincode::config::standard()).unwrap();
-    let params = part.to_params().unwrap();
-    assert!(verify(&params, &proof, &whole, 144));
-    assert!(!verify(&params, &proof, &whole, 145));
-    let other = SrsVerifier::new(5, &setup(5, 3).s_g2(), true)
-        .unwrap()
-        .to_params()
-        .unwrap();
-    assert!(!verify(&other, &proof, &whole, 144));
+fn generators_have_no_secret_and_a_limit() {
+    for k in [0, 21, u32::MAX] {
+        assert_eq!(
+            SrsVerifier::transparent(k),
+            Err(SrsVerifierError::Generators { k })
+        );
+    }
+    let good = SrsVerifier::transparent(6).unwrap();
+    let insecure = SrsVerifier {
+        insecure: true,
+        ..good.clone()
+    };
+    assert!(matches!(insecure.scheme(), Err(SrsVerifierError::Insecure)));
+    let large = SrsVerifier {
+        k: 24,
+        ..good.clone()
+    };
+    assert!(matches!(
+        large.scheme(),
+        Err(SrsVerifierError::Generators { k: 24 })
+    ));
+    assert_ne!(good.digest(), SrsVerifier::transparent(7).unwrap().digest());
+    let one = SrsVerifier::new(6, &G2Affine::generator(), false).unwrap();
+    assert_ne!(good.digest(), one.digest());
 }
 
 #[test]
@@ -148,7 +96,7 @@ fn forge_points_are_refused() {
             tau_g2,
             ..good.clone()
         }
-        .to_params()
+        .point()
         .unwrap_err();
         let SrsVerifierError::Point { fault } = error else {
             panic!("{error}")
@@ -173,7 +121,7 @@ fn forge_points_are_refused() {
     assert!(SrsVerifier::new(5, &G2Affine::identity(), false).is_err());
     for k in [0, 25, u32::MAX] {
         let wrong = SrsVerifier { k, ..good.clone() };
-        assert!(matches!(wrong.to_params(), Err(SrsVerifierError::Size { .. })));
+        assert!(matches!(wrong.point(), Err(SrsVerifierError::Size { .. })));
     }
 }
 

@@ -2,7 +2,6 @@
 
 use crate::early::{Rounds, Session};
 use crate::srs::SrsVerifier;
-use crate::verify::Kzg;
 use crate::{
     Backend, NamedTensor, Nonce, ProofFile, Verified, VerifyError, VerifyOptions, VerifyingKey,
     statement_scalar, verify,
@@ -11,8 +10,8 @@ use halo2_proofs::{
     halo2curves::bn256::{Bn256, Fr, G1Affine},
     plonk::{ProvingKey, create_proof, keygen_pk, keygen_vk, verify_proof},
     poly::kzg::{
-        commitment::ParamsKZG,
-        multiopen::{ProverGWC, ProverSHPLONK, VerifierSHPLONK},
+        commitment::{KZGCommitmentScheme, ParamsKZG},
+        multiopen::{ProverGWC, ProverSHPLONK, VerifierGWC, VerifierSHPLONK},
         strategy::SingleStrategy,
     },
     transcript::{
@@ -36,6 +35,8 @@ use std::{
     io,
     sync::{Arc, OnceLock},
 };
+
+type Kzg = KZGCommitmentScheme<Bn256>;
 
 /// Number of values in the inputs of [`small`].
 pub const VALUES: usize = 4;
@@ -295,6 +296,7 @@ impl Model {
                 rng,
                 &mut session,
             ),
+            backend => panic!("halo2's prover does not make proofs for {backend} here"),
         }
         .unwrap();
         session.finish().unwrap()
@@ -406,7 +408,7 @@ impl TranscriptRead<G1Affine, Challenge255<G1Affine>> for Stock<'_> {
     }
 }
 
-/// What halo2's own verifier says of a SHPLONK proof.
+/// What halo2's own verifier says of a proof.
 pub fn stock_accepts(model: &Model, column: &[Fr], statement: Fr, proof: &[u8]) -> bool {
     let mut transcript = Stock {
         hash: Blake2bRead::init(proof),
@@ -417,8 +419,24 @@ pub fn stock_accepts(model: &Model, column: &[Fr], statement: Fr, proof: &[u8]) 
     let columns = [column];
     let instances = &[columns.as_slice()];
     let (srs, vk) = (&*model.srs, model.proving.get_vk());
-    verify_proof::<Kzg, VerifierSHPLONK<'_, Bn256>, _, _, _>(srs, vk, strategy, instances, &mut transcript)
-        .is_ok()
+    let result = match model.key.backend() {
+        Backend::Shplonk => verify_proof::<Kzg, VerifierSHPLONK<'_, Bn256>, _, _, _>(
+            srs,
+            vk,
+            strategy,
+            instances,
+            &mut transcript,
+        ),
+        Backend::Gwc => verify_proof::<Kzg, VerifierGWC<'_, Bn256>, _, _, _>(
+            srs,
+            vk,
+            strategy,
+            instances,
+            &mut transcript,
+        ),
+        backend => panic!("{backend} is not a KZG backend"),
+    };
+    result.is_ok()
 }
 
 /// The smallest model, for tests that verify thousands of times.
@@ -428,6 +446,7 @@ pub fn small(backend: Backend) -> &'static Model {
     let cell = match backend {
         Backend::Shplonk => &SHPLONK,
         Backend::Gwc => &GWC,
+        backend => panic!("no model for {backend}"),
     };
     cell.get_or_init(|| Model::new(Spec::small(backend)))
 }
@@ -446,6 +465,7 @@ pub fn two_proofs(backend: Backend) -> &'static [ProofFile; 2] {
     let cell = match backend {
         Backend::Shplonk => &SHPLONK,
         Backend::Gwc => &GWC,
+        backend => panic!("no model for {backend}"),
     };
     cell.get_or_init(make)
 }

@@ -6,7 +6,6 @@ use crate::statement::instance_column;
 use crate::verify::run;
 use crate::{Backend, ProofFile, Trusted, VerifyOptions, VerifyingKey, statement_scalar, verify};
 use halo2_proofs::halo2curves::{bn256::Fr, ff::Field};
-use halo2_proofs::poly::kzg::strategy::SingleStrategy;
 use inferproof_circuits::tensor::{DType, Shape, Tensor};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -172,14 +171,7 @@ fn column_accepted(model: &Model, file: &ProofFile, kind: usize, random: &mut Ra
         }
     }
     assert_ne!(column, honest);
-    run(
-        key,
-        &column,
-        statement,
-        &file.proof,
-        SingleStrategy::new(key.params()),
-    )
-    .is_ok()
+    run(key, &column, statement, &file.proof).is_ok()
 }
 
 fn accepted(targets: &Targets, n: usize, kind: usize) -> bool {

@@ -8,29 +8,26 @@ use crate::statement::instance_column;
 use crate::transcript::StrictReader;
 use crate::{Backend, ProofFile, statement_scalar};
 use halo2_proofs::halo2curves::bn256::Fr;
-use halo2_proofs::transcript::{EncodedChallenge, Transcript, TranscriptRead};
 use inferproof_circuits::circuit::{CHALLENGES_BEFORE_POINT, early_points};
 
 /// What the verifier draws as v when it reads these bytes under a statement and an instance column.
 fn v(model: &Model, statement: Fr, column: &[Fr], proof: &[u8]) -> Fr {
     let params = &model.key.descriptor().params;
     let mut reader = StrictReader::new(statement, params, proof).unwrap();
-    reader.common_scalar(model.key.halo2().transcript_repr()).unwrap();
-    column
-        .iter()
-        .for_each(|value| reader.common_scalar(*value).unwrap());
+    reader.absorb(model.key.halo2().transcript_repr()).unwrap();
+    column.iter().for_each(|value| reader.absorb(*value).unwrap());
     let advice = model.key.halo2().cs().num_advice_columns();
     let early = early_points(params);
     for _ in 1..early {
-        reader.read_point().unwrap();
+        reader.point().unwrap();
     }
     for _ in 0..CHALLENGES_BEFORE_POINT {
-        reader.squeeze_challenge();
+        reader.challenge();
     }
     for _ in early..=advice {
-        reader.read_point().unwrap();
+        reader.point().unwrap();
     }
-    reader.squeeze_challenge().get_scalar()
+    reader.challenge()
 }
 
 fn absorbed(model: &Model, file: &ProofFile) -> (Fr, Vec<Fr>) {

@@ -8,7 +8,7 @@ use crate::{
     statement_scalar, verify,
 };
 use ff::Field;
-use halo2_proofs::{halo2curves::bn256::Fr, poly::kzg::strategy::SingleStrategy};
+use halo2_proofs::halo2curves::bn256::Fr;
 use inferproof_circuits::tensor::{DType, Shape, Tensor};
 
 const BACKENDS: [Backend; 2] = [Backend::Shplonk, Backend::Gwc];
@@ -56,15 +56,7 @@ fn instance_columns_of_other_lengths_or_values_are_refused() {
         let (inputs, outputs) = (file.input_tensors(), file.output_tensors());
         let statement = statement_scalar(key, &inputs, &outputs, None).unwrap();
         let column = instance_column(key, &inputs, &outputs).unwrap();
-        let check = |column: &[Fr]| {
-            run(
-                key,
-                column,
-                statement,
-                &file.proof,
-                SingleStrategy::new(key.params()),
-            )
-        };
+        let check = |column: &[Fr]| run(key, column, statement, &file.proof);
         check(&column).unwrap();
         assert_eq!(check(&column[..column.len() - 1]), Err(VerifyError::Rejected));
         assert_eq!(check(&column[1..]), Err(VerifyError::Rejected));
@@ -111,13 +103,7 @@ fn a_column_that_wraps_around_is_refused_where_halo2_accepts_it() {
     aliased[n] = Fr::from(41);
     let proof = super::fixture::wrapped_proof(model, &[1, -2, 3, 100], &honest, &aliased, statement);
     assert!(super::fixture::stock_accepts(model, &aliased, statement, &proof));
-    let result = run(
-        &model.key,
-        &aliased,
-        statement,
-        &proof,
-        SingleStrategy::new(model.key.params()),
-    );
+    let result = run(&model.key, &aliased, statement, &proof);
     let rows = model.key.usable_rows();
     assert_eq!(
         result,

@@ -1,0 +1,114 @@
+//! Commitment schemes, as far as a verifier needs them.
+
+use halo2_proofs::halo2curves::{
+    CurveExt,
+    bn256::{G1, G1Affine, G2Affine, G2Prepared},
+    group::{Curve, prime::PrimeCurveAffine},
+};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a check needs beside a key's commitments.
+#[derive(Clone)]
+pub(crate) enum Scheme {
+    /// KZG.
+    Kzg(Box<Pairing>),
+    /// The inner product argument.
+    Ipa(Arc<Generators>),
+}
+
+/// The fixed side of a pairing check.
+#[derive(Clone)]
+pub(crate) struct Pairing {
+    pub(crate) tau_g2: G2Prepared,
+    pub(crate) minus_g2: G2Prepared,
+}
+
+impl Pairing {
+    pub(crate) fn new(tau_g2: G2Affine) -> Self {
+        Self {
+            tau_g2: G2Prepared::from(tau_g2),
+            minus_g2: G2Prepared::from(-G2Affine::generator()),
+        }
+    }
+}
+
+/// Generators of G1 between which nobody knows a relation: each is the hash of its number.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Generators {
+    /// One for each coefficient.
+    pub powers: Vec<G1Affine>,
+    /// For the value of an opening.
+    pub value: G1Affine,
+    /// For blinding.
+    pub blind: G1Affine,
+}
+
+/// Points that are hashed by one task.
+const CHUNK: usize = 256;
+
+impl Generators {
+    /// The generators for polynomials of `2^k` coefficients: those of halo2's `ParamsIPA`. They are kept for the life
+    /// of the process.
+    #[must_use]
+    pub fn of(k: u32) -> Arc<Self> {
+        static KNOWN: Mutex<BTreeMap<u32, Arc<Generators>>> = Mutex::new(BTreeMap::new());
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(known.entry(k).or_insert_with(|| Arc::new(Self::derive(k))))
+    }
+
+    fn derive(k: u32) -> Self {
+        let numbers: Vec<u32> = (0..1u32 << k).collect();
+        let chunks: Vec<Vec<G1Affine>> = numbers
+            .par_chunks(CHUNK)
+            .map(|numbers| {
+                let hash = G1::hash_to_curve(DOMAIN);
+                let points: Vec<G1> = numbers
+                    .iter()
+                    .map(|number| hash(&[&[0], number.to_le_bytes().as_slice()].concat()))
+                    .collect();
+                let mut affine = vec![G1Affine::identity(); points.len()];
+                G1::batch_normalize(&points, &mut affine);
+                affine
+            })
+            .collect();
+        let hash = G1::hash_to_curve(DOMAIN);
+        Self {
+            powers: chunks.concat(),
+            blind: hash(&[1]).to_affine(),
+            value: hash(&[2]).to_affine(),
+        }
+    }
+}
+
+/// What halo2 hashes the numbers with.
+const DOMAIN: &str = "Halo2-Parameters";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ff::Field;
+    use halo2_proofs::halo2curves::bn256::Fr;
+    use halo2_proofs::poly::commitment::{Blind, Params, ParamsProver};
+    use halo2_proofs::poly::{Polynomial, ipa::commitment::ParamsIPA};
+
+    #[test]
+    fn generators_are_halo2s() {
+        const K: u32 = 4;
+        let (ours, theirs) = (Generators::of(K), ParamsIPA::<G1Affine>::new(K));
+        assert_eq!(ours.powers, theirs.get_g());
+        let zero = Polynomial::new(vec![Fr::ZERO; 1 << K]);
+        let blind = theirs.commit(&zero, Blind(Fr::ONE)).to_affine();
+        assert_eq!(ours.blind, blind);
+        let mut bytes = Vec::new();
+        theirs.write(&mut bytes).unwrap();
+        let (_, value) = bytes.split_last_chunk::<32>().unwrap();
+        assert_eq!(*value, crate::points::encode_g1(&ours.value));
+    }
+
+    #[test]
+    fn fewer_rows_have_the_same_generators() {
+        assert_eq!(Generators::of(3).powers, Generators::of(5).powers[..8]);
+    }
+}
