@@ -65,6 +65,14 @@ pub enum KeysError {
         /// Log2 of the size of the SRS.
         srs_k: u32,
     },
+    /// A backend with a secret on a setup without one, or the other way round.
+    #[error(
+        "backend {backend} does not work on this setup; leave --srs away for backend ipa, and choose another backend for an SRS"
+    )]
+    Setup {
+        /// The backend.
+        backend: Backend,
+    },
     /// halo2 made no key.
     #[error("halo2 made no key: {reason}")]
     Halo2 {
@@ -256,6 +264,9 @@ pub fn setup(model: Model, backend: Backend, srs: Srs, store: Store<'_>) -> Resu
     let (k, srs_k) = (model.plan().k, srs.k());
     if k != srs_k {
         return Err(KeysError::Rows { k, srs_k });
+    }
+    if backend.is_transparent() != srs.verifier().is_transparent() {
+        return Err(KeysError::Setup { backend });
     }
     let descriptor = Descriptor::new(model.graph(), model.plan())?;
     let maker = Maker {

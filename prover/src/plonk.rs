@@ -37,9 +37,9 @@ use halo2_proofs::transcript::{
 };
 use inferproof_circuits::assign::{Drawn, Witness};
 use inferproof_verifier::{Backend, early};
-use open::{Query, Shplonk};
+use open::Query;
 pub(crate) use primitives::Primitives;
-use rand_core::{CryptoRng, RngCore};
+use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 use std::io;
 
@@ -66,6 +66,9 @@ pub enum PlonkError {
         /// Columns that fit in one set.
         limit: usize,
     },
+    /// The setup has no generators for the inner product argument.
+    #[error("the setup has no generators for backend ipa; run `inferproof setup` again")]
+    Generators,
     /// The backend is not one that this prover knows.
     #[error("this program makes no proofs for backend {backend}")]
     Backend {
@@ -80,12 +83,12 @@ struct Columns {
     coefficients: Vec<Vec<Fr>>,
 }
 
-struct Prover<'a, R> {
+struct Prover<'a> {
     keys: &'a ModelKeys,
     pk: &'a ProvingKey<G1Affine>,
     domain: Domain,
     hash: Hash,
-    rng: R,
+    rng: ChaCha20Rng,
     profile: Profile,
 }
 
@@ -107,12 +110,12 @@ mod stage {
 ///
 /// # Errors
 /// [`PlonkError`].
-pub(crate) fn create_proof<R: RngCore + CryptoRng>(
+pub(crate) fn create_proof(
     keys: &ModelKeys,
     witness: &Witness,
     instance: &[Fr],
     statement: Fr,
-    rng: R,
+    rng: ChaCha20Rng,
 ) -> Result<(Vec<u8>, Profile), PlonkError> {
     let pk = keys.proving();
     let halo2 = pk.get_vk().get_domain();
@@ -140,7 +143,7 @@ pub(crate) fn create_proof<R: RngCore + CryptoRng>(
     Ok((prover.hash.finalize(), prover.profile))
 }
 
-impl<R: RngCore + CryptoRng> Prover<'_, R> {
+impl Prover<'_> {
     fn prove(&mut self, witness: &Witness, instance: &[Fr]) -> Result<(), PlonkError> {
         let n = self.domain.n;
         let mut padded = instance.to_vec();
@@ -194,8 +197,10 @@ impl<R: RngCore + CryptoRng> Prover<'_, R> {
 
     /// The three rounds of the circuit.
     fn advice(&mut self, witness: &Witness) -> Result<(Columns, Vec<Fr>), PlonkError> {
-        let fixture = self.keys.fixture().clone();
-        let mut rounds = self.profile.time(stage::WITNESS, || fixture.rounds(witness));
+        let keys = self.keys;
+        let mut rounds = self
+            .profile
+            .time(stage::WITNESS, || keys.fixture().rounds(witness));
         let mut values = self.blind(rounds.first());
         self.commit_rows(stage::COMMIT_SMALL, &values)?;
         let drawn = Drawn {
@@ -268,45 +273,30 @@ impl<R: RngCore + CryptoRng> Prover<'_, R> {
     ) -> Result<(), PlonkError> {
         let commit = || scalars.par_iter().map(|s| msm::multiply(s, bases)).collect();
         let sums: Vec<G1> = self.profile.time(stage, commit);
-        for sum in sums {
-            self.hash.write_point(sum.to_affine())?;
-        }
-        Ok(())
+        sums.iter().try_for_each(|sum| self.point(sum))
     }
 
     /// Writes the evaluations, then the openings.
     fn open(&mut self, opened: &Opened<'_>, x: Fr) -> Result<(), PlonkError> {
-        let n = self.domain.n;
         let rows = self.pk.get_vk().get_domain();
         let point = |rotation: i32| rows.rotate_omega(x, Rotation(rotation));
         let evaluate = |q: &Query<'_>| eval_polynomial(q.polynomial, point(q.rotation));
         let evaluations: Vec<Fr> = self.profile.time(stage::OPEN, || {
             opened.written().par_iter().map(evaluate).collect()
         });
-        for evaluation in evaluations {
-            self.hash.write_scalar(evaluation)?;
-        }
-        let queries = opened.combined();
-        match self.keys.verifying().backend() {
-            Backend::Shplonk => {
-                let (y, v) = (self.challenge(), self.challenge());
-                let shplonk = self
-                    .profile
-                    .time(stage::OPEN, || Shplonk::new(&queries, point, n, y, v));
-                self.commit(&[shplonk.quotient().to_vec()])?;
-                let u = self.challenge();
-                let last = self.profile.time(stage::OPEN, || shplonk.at(u));
-                self.commit(&[last])
-            }
-            Backend::Gwc => {
-                let v = self.challenge();
-                let openings = self
-                    .profile
-                    .time(stage::OPEN, || open::gwc(&queries, point, n, v));
-                self.commit(&openings)
-            }
-            backend => Err(PlonkError::Backend { backend }),
-        }
+        evaluations.into_iter().try_for_each(|e| self.scalar(e))?;
+        let opening = open::opening(self.keys.verifying().backend())?;
+        opening.open(self, &opened.combined(), x)
+    }
+
+    /// Writes a point.
+    fn point(&mut self, point: &G1) -> Result<(), PlonkError> {
+        Ok(self.hash.write_point(point.to_affine())?)
+    }
+
+    /// Writes a scalar.
+    fn scalar(&mut self, scalar: Fr) -> Result<(), PlonkError> {
+        Ok(self.hash.write_scalar(scalar)?)
     }
 }
 

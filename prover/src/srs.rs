@@ -5,6 +5,7 @@
 //! | this machine | [`Srs::generate_insecure`] | nothing: whoever ran it may know tau and can prove anything |
 //! | a halo2 file | [`Srs::import_halo2`] | its ceremony; every point and the whole are tested |
 //! | a snarkjs `.ptau` | [`Srs::import_ptau`] | its ceremony; every point and the whole are tested |
+//! | nowhere | [`Srs::transparent`] | nothing: generators that follow from their numbers, for backends without a secret |
 //! | a file of [`Srs::save`] | [`Srs::open`] | as where it came from; every point and the whole are tested |
 //! | the same, from this user's cache | [`Srs::load_cached`] | the cache folder: hash and single points only |
 //!
@@ -33,7 +34,9 @@ use halo2_proofs::halo2curves::bn256::{Bn256, Fr, G1Affine, G2Affine};
 use halo2_proofs::halo2curves::ff::Field;
 use halo2_proofs::poly::commitment::{Params, ParamsProver};
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
+use inferproof_verifier::Generators;
 use inferproof_verifier::srs::{check_k, one_row_params};
+pub(crate) use multiple::Multiplier;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::path::Path;
@@ -48,6 +51,8 @@ const MAX_NAME_BYTES: usize = 128;
 pub enum SrsSource {
     /// Made by this program. INSECURE.
     Local,
+    /// Generators without a secret: each is the hash of its number.
+    Generators,
     /// A file in halo2's layout.
     Halo2 {
         /// Name of the file.
@@ -68,7 +73,7 @@ impl SrsSource {
     /// Whether the name is short and can be printed.
     fn is_plain(&self) -> bool {
         match self {
-            Self::Local => true,
+            Self::Local | Self::Generators => true,
             Self::Halo2 { name, .. } | Self::PowersOfTau { name, .. } => *name == plain_name(name),
         }
     }
@@ -78,6 +83,7 @@ impl std::fmt::Display for SrsSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (kind, name, pinned) = match self {
             Self::Local => return f.write_str("made on one machine, INSECURE"),
+            Self::Generators => return f.write_str("generators hashed from their numbers, no secret"),
             Self::Halo2 { name, pinned } => ("halo2 file", name, pinned),
             Self::PowersOfTau { name, pinned } => ("powers of tau", name, pinned),
         };
@@ -118,6 +124,7 @@ pub struct Srs {
     verifier: SrsVerifier,
     digest: [u8; 32],
     source: SrsSource,
+    generators: Option<Arc<Generators>>,
 }
 
 impl Srs {
@@ -138,21 +145,56 @@ impl Srs {
     /// [`SrsError::Size`], [`SrsError::Entropy`] and [`SrsError::File`].
     pub fn cached_insecure(cache: &Cache, k: u32) -> Result<Self, SrsError> {
         check_k(k)?;
-        let name = format!("insecure-{k}.srs");
-        let path = cache.entry(&name)?;
-        let usable = || {
-            Self::load_cached(&path)
-                .ok()
-                .filter(|srs| srs.k() == k && srs.is_insecure())
+        let usable = |srs: &Self| srs.k() == k && srs.is_insecure();
+        Self::cached(cache, &format!("insecure-{k}.srs"), usable, || {
+            Self::generate_insecure(k)
+        })
+    }
+
+    /// The generators for 2^k rows of a scheme without a secret, with their Lagrange basis.
+    ///
+    /// # Errors
+    /// [`SrsError::Size`].
+    pub fn transparent(k: u32) -> Result<Self, SrsError> {
+        SrsVerifier::transparent(k)?;
+        let g = Generators::of(k).powers.clone();
+        let parts = Parts {
+            k,
+            g_lagrange: lagrange::from_powers(k, &g),
+            g,
+            tau_g2: G2Affine::generator(),
         };
-        if let Some(srs) = usable() {
+        Self::from_checked(parts, SrsSource::Generators)
+    }
+
+    /// As [`Srs::transparent`], with the Lagrange basis from the cache. Two runs at once make one.
+    ///
+    /// # Errors
+    /// [`SrsError::Size`] and [`SrsError::File`].
+    pub fn cached_transparent(cache: &Cache, k: u32) -> Result<Self, SrsError> {
+        SrsVerifier::transparent(k)?;
+        let usable = |srs: &Self| srs.k() == k && srs.generators.is_some();
+        Self::cached(cache, &format!("generators-{k}.srs"), usable, || {
+            Self::transparent(k)
+        })
+    }
+
+    fn cached(
+        cache: &Cache,
+        name: &str,
+        usable: impl Fn(&Self) -> bool,
+        make: impl FnOnce() -> Result<Self, SrsError>,
+    ) -> Result<Self, SrsError> {
+        let path = cache.entry(name)?;
+        let load = || Self::load_cached(&path).ok().filter(&usable);
+        if let Some(srs) = load() {
             return Ok(srs);
         }
-        let _lock = cache.lock(&name)?;
-        if let Some(srs) = usable() {
+        let _lock = cache.lock(name)?;
+        if let Some(srs) = load() {
             return Ok(srs);
         }
-        let srs = Self::generate_insecure(k)?;
+        let srs = make()?;
         srs.save(&path)?;
         Ok(srs)
     }
@@ -242,7 +284,8 @@ impl Srs {
         )
     }
 
-    /// halo2's parameters.
+    /// halo2's parameters. Without a secret they hold the generators where KZG has the powers of tau, for key generation,
+    /// which only commits.
     #[must_use]
     pub fn params(&self) -> &ParamsKZG<Bn256> {
         &self.params
@@ -251,6 +294,11 @@ impl Srs {
     /// The Lagrange basis over the rows, which halo2's parameters keep to themselves.
     pub(crate) fn lagrange(&self) -> &[G1Affine] {
         &self.lagrange
+    }
+
+    /// The generators, when there is no secret.
+    pub(crate) fn generators(&self) -> Option<Arc<Generators>> {
+        self.generators.clone()
     }
 
     /// Log2 of the number of rows.
@@ -290,7 +338,15 @@ impl Srs {
             g_lagrange,
             tau_g2,
         } = parts;
-        let verifier = SrsVerifier::new(k, &tau_g2, source == SrsSource::Local)?;
+        let (verifier, generators) = if source == SrsSource::Generators {
+            let generators = Generators::of(k);
+            if g != generators.powers {
+                return Err(SrsError::Generator { part: Part::Powers });
+            }
+            (SrsVerifier::transparent(k)?, Some(generators))
+        } else {
+            (SrsVerifier::new(k, &tau_g2, source == SrsSource::Local)?, None)
+        };
         let lagrange = Arc::new(g_lagrange.clone());
         let params = one_row_params()?.from_parts(k, g, Some(g_lagrange), G2Affine::generator(), tau_g2);
         let digest = verifier.digest();
@@ -300,6 +356,7 @@ impl Srs {
             verifier,
             digest,
             source,
+            generators,
         })
     }
 }

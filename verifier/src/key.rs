@@ -179,6 +179,16 @@ impl VerifyingKey {
     }
 }
 
+#[cfg(test)]
+impl VerifyingKey {
+    /// The key with other generators.
+    pub(crate) fn with_generators(mut self, generators: crate::Generators) -> Self {
+        self.generator = generators.powers[0];
+        self.scheme = Scheme::Ipa(std::sync::Arc::new(generators));
+        self
+    }
+}
+
 /// Refuses to go on when the environment changes constraint degrees.
 ///
 /// # Errors

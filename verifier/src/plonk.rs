@@ -47,14 +47,16 @@ pub(crate) struct System {
 }
 
 impl System {
-    /// `None` for a constraint system with lookups of halo2's own, or with selectors that are not columns.
+    /// `None` for a constraint system with lookups of halo2's own, with selectors that are not columns, or with a column under
+    /// the permutation argument that no gate can read.
     pub(crate) fn new(cs: &ConstraintSystem<Fr>) -> Option<Self> {
         if !cs.lookups().is_empty() {
             return None;
         }
-        let gates = Gates::new(cs)?;
-        let layout = Layout::new(cs);
-        Some(Self { gates, layout })
+        Some(Self {
+            gates: Gates::new(cs)?,
+            layout: Layout::new(cs)?,
+        })
     }
 }
 
@@ -138,12 +140,13 @@ fn commitments(
 
 fn evaluations(key: &VerifyingKey, reader: &mut StrictReader<'_>) -> Result<Evaluations, TranscriptFault> {
     let cs = key.halo2().cs();
+    let permutation = &key.system().layout.permutation;
     Ok(Evaluations {
         advice: reader.scalars(cs.advice_queries().len())?,
         fixed: reader.scalars(cs.fixed_queries().len())?,
         random: reader.scalar()?,
-        sigmas: reader.scalars(cs.permutation().get_columns().len())?,
-        products: permutation::read(cs, reader)?,
+        sigmas: reader.scalars(permutation.num_columns())?,
+        products: permutation.read(reader)?,
     })
 }
 
@@ -166,8 +169,7 @@ fn values(
         instance: &public?,
         challenges: &challenges.circuit,
     };
-    let argument = permutation::Argument {
-        cs,
+    let claims = permutation::Claims {
         values: &values,
         sigmas: &evaluations.sigmas,
         products: &evaluations.products,
@@ -175,7 +177,7 @@ fn values(
         gamma: challenges.gamma,
     };
     let mut constraints = key.system().gates.evaluate(&values)?;
-    constraints.extend(argument.constraints(lagrange)?);
+    constraints.extend(key.system().layout.permutation.constraints(&claims, lagrange)?);
     let folded = constraints.iter().fold(Fr::ZERO, |sum, c| sum * challenges.y + c);
     let quotient = folded * lagrange.vanishing_inverse();
     let products = permutation::values(&evaluations.products);

@@ -7,7 +7,7 @@
 
 use crate::bytes::{POINT_BYTES, SCALAR_BYTES};
 use crate::early::Rounds;
-use crate::error::TranscriptFault;
+use crate::error::{PointError, TranscriptFault};
 use crate::points::decode_g1;
 use ff::PrimeField;
 use halo2_proofs::{
@@ -15,6 +15,7 @@ use halo2_proofs::{
     transcript::{Blake2bRead, Challenge255, EncodedChallenge, Transcript, TranscriptReadBuffer},
 };
 use inferproof_circuits::params::CircuitParams;
+use rayon::prelude::*;
 use std::io;
 
 type Hash = Blake2bRead<io::Empty, G1Affine, Challenge255<G1Affine>>;
@@ -83,22 +84,33 @@ impl<'a> StrictReader<'a> {
     pub(crate) fn point(&mut self) -> Result<G1Affine, TranscriptFault> {
         let offset = self.position;
         let bytes = self.take::<POINT_BYTES>()?;
-        let point = decode_g1(&bytes).map_err(|source| TranscriptFault::Point { offset, source })?;
-        let absorbed = self.hash.common_point(point);
-        let absorbed = absorbed.and_then(|()| self.rounds.point(&self.hash));
-        absorbed.map_err(|_| TranscriptFault::Hash { offset })?;
-        Ok(point)
+        self.absorb_point(offset, decode_g1(&bytes))
     }
 
-    /// Reads and absorbs `count` points, and appends them.
+    /// Reads and absorbs `count` points, and appends them. They are decoded on all processors.
     ///
     /// # Errors
     /// As [`StrictReader::point`].
     pub(crate) fn points(&mut self, count: usize, out: &mut Vec<G1Affine>) -> Result<(), TranscriptFault> {
-        (0..count).try_for_each(|_| {
-            out.push(self.point()?);
-            Ok(())
-        })
+        let first = self.position;
+        let bytes: Result<Vec<_>, _> = (0..count).map(|_| self.take::<POINT_BYTES>()).collect();
+        let decoded: Vec<_> = bytes?.par_iter().map(decode_g1).collect();
+        for (i, point) in decoded.into_iter().enumerate() {
+            out.push(self.absorb_point(first + i * POINT_BYTES, point)?);
+        }
+        Ok(())
+    }
+
+    fn absorb_point(
+        &mut self,
+        offset: usize,
+        decoded: Result<G1Affine, PointError>,
+    ) -> Result<G1Affine, TranscriptFault> {
+        let point = decoded.map_err(|source| TranscriptFault::Point { offset, source })?;
+        let absorbed = self.hash.common_point(point);
+        let absorbed = absorbed.and_then(|()| self.rounds.point(&self.hash));
+        absorbed.map_err(|_| TranscriptFault::Hash { offset })?;
+        Ok(point)
     }
 
     /// Reads and absorbs a scalar.

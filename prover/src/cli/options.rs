@@ -92,6 +92,8 @@ pub enum BackendArg {
     Shplonk,
     /// One opening per rotation.
     Gwc,
+    /// No trusted setup; longer proofs, and a verifier whose work grows with the rows.
+    Ipa,
 }
 
 impl From<BackendArg> for Backend {
@@ -99,6 +101,7 @@ impl From<BackendArg> for Backend {
         match arg {
             BackendArg::Shplonk => Self::Shplonk,
             BackendArg::Gwc => Self::Gwc,
+            BackendArg::Ipa => Self::Ipa,
         }
     }
 }
@@ -108,10 +111,10 @@ pub struct KeyArgs {
     /// Folder of the keys (`model.vk`, `model.pk`); the user's cache when absent.
     #[arg(long, value_name = "DIR")]
     keys: Option<PathBuf>,
-    /// The SRS, as `inferproof srs import` writes it; a local, INSECURE one when absent.
+    /// The SRS, as `inferproof srs import` writes it; a local, INSECURE one when absent. Backend ipa needs none.
     #[arg(long, value_name = "FILE")]
     srs: Option<PathBuf>,
-    /// How polynomials are opened.
+    /// The commitment scheme: how polynomials are opened.
     #[arg(long, value_enum, default_value = "shplonk")]
     backend: BackendArg,
 }
@@ -142,6 +145,7 @@ pub fn make_keys(
     let k = model.plan().k;
     let srs = match srs {
         Some(path) => Srs::open(path)?.downsize(k)?,
+        None if backend.is_transparent() => Srs::cached_transparent(&cache, k)?,
         None => Srs::cached_insecure(&cache, k)?,
     };
     if srs.is_insecure() {

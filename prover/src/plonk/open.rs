@@ -1,11 +1,37 @@
 //! Openings of many polynomials at few points.
 
+mod gwc;
+mod ipa;
+mod shplonk;
+
 use super::domain::powers;
+use super::{PlonkError, Prover};
 use ff::Field;
-use halo2_proofs::arithmetic::{eval_polynomial, lagrange_interpolate};
 use halo2_proofs::halo2curves::bn256::Fr;
+use halo2_proofs::poly::Rotation;
+use inferproof_verifier::Backend;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
+
+/// The prover's part of a commitment scheme: it shows the values of polynomials that were committed to. The commitments
+/// themselves are the same for all, sums over the bases of [`crate::srs::Srs`].
+pub(super) trait Opening {
+    /// Draws the scheme's challenges and writes what opens all queries around `x`.
+    ///
+    /// # Errors
+    /// [`PlonkError::Transcript`].
+    fn open(&self, prover: &mut Prover<'_>, queries: &[Query<'_>], x: Fr) -> Result<(), PlonkError>;
+}
+
+/// The opening of a backend, if this prover knows it.
+pub(super) fn opening(backend: Backend) -> Result<&'static dyn Opening, PlonkError> {
+    match backend {
+        Backend::Shplonk => Ok(&shplonk::Shplonk),
+        Backend::Gwc => Ok(&gwc::Gwc),
+        Backend::Ipa => Ok(&ipa::Ipa),
+        backend => Err(PlonkError::Backend { backend }),
+    }
+}
 
 /// A polynomial, and how far behind x in the rows' order it is opened.
 #[derive(Debug, Clone, Copy)]
@@ -14,10 +40,26 @@ pub(super) struct Query<'a> {
     pub rotation: i32,
 }
 
-/// Polynomials that are opened at the same points, combined by powers of a challenge.
+/// Every rotation that occurs, with its point.
+fn points(prover: &Prover<'_>, queries: &[Query<'_>], x: Fr) -> Vec<(i32, Fr)> {
+    let rows = prover.pk.get_vk().get_domain();
+    let rotations: BTreeSet<i32> = queries.iter().map(|q| q.rotation).collect();
+    let point = |rotation| (rotation, rows.rotate_omega(x, Rotation(rotation)));
+    rotations.into_iter().map(point).collect()
+}
+
+/// Polynomials that are opened at the same points.
 struct Set<'a> {
     rotations: BTreeSet<i32>,
     polynomials: Vec<&'a [Fr]>,
+}
+
+impl Set<'_> {
+    /// Its points among all.
+    fn points(&self, all: &[(i32, Fr)]) -> Vec<Fr> {
+        let inside = all.iter().filter(|(r, _)| self.rotations.contains(r));
+        inside.map(|(_, point)| *point).collect()
+    }
 }
 
 /// `sum_i challenge^i polynomials_i`.
@@ -44,90 +86,14 @@ fn divide(p: &mut [Fr], point: Fr) {
     }
 }
 
-fn vanishing(points: impl Iterator<Item = Fr>, at: Fr) -> Fr {
-    points.map(|p| at - p).product()
+/// `a + factor b`, in place of a.
+fn add_scaled(a: &mut [Fr], factor: Fr, b: &[Fr]) {
+    a.par_iter_mut().zip(b).for_each(|(a, b)| *a += factor * b);
 }
 
-/// SHPLONK (Boneh, Drake, Fisch, Gabizon, "Efficient polynomial commitment schemes for multiple points and
-/// polynomials", scheme of section 4) in the order of halo2's verifier.
-pub(super) struct Shplonk<'a> {
-    sets: Vec<Set<'a>>,
-    /// Every rotation that occurs, with its point.
-    points: Vec<(i32, Fr)>,
-    /// By set: the combined polynomial and its interpolation over the set's points.
-    combined: Vec<(Vec<Fr>, Vec<Fr>)>,
-    quotient: Vec<Fr>,
-    v: Fr,
-}
-
-impl<'a> Shplonk<'a> {
-    /// The first polynomial to commit to is [`Shplonk::quotient`].
-    pub fn new(queries: &[Query<'a>], point: impl Fn(i32) -> Fr, n: usize, y: Fr, v: Fr) -> Self {
-        let sets = sets(queries);
-        let rotations: BTreeSet<i32> = queries.iter().map(|q| q.rotation).collect();
-        let points: Vec<(i32, Fr)> = rotations.into_iter().map(|r| (r, point(r))).collect();
-        let mut shplonk = Self {
-            sets,
-            points,
-            combined: Vec::new(),
-            quotient: vec![Fr::ZERO; n],
-            v,
-        };
-        let mut power = Fr::ONE;
-        for i in 0..shplonk.sets.len() {
-            let p = combine(&shplonk.sets[i].polynomials, y, n);
-            let at = shplonk.points_of(i);
-            let values: Vec<Fr> = at.iter().map(|x| eval_polynomial(&p, *x)).collect();
-            let remainder = lagrange_interpolate(&at, &values);
-            let mut quotient = p.clone();
-            quotient.iter_mut().zip(&remainder).for_each(|(q, r)| *q -= r);
-            at.iter().for_each(|x| divide(&mut quotient, *x));
-            for (h, q) in shplonk.quotient.iter_mut().zip(&quotient) {
-                *h += power * q;
-            }
-            power *= v;
-            shplonk.combined.push((p, remainder));
-        }
-        shplonk
-    }
-
-    fn points_of(&self, set: usize) -> Vec<Fr> {
-        let rotations = &self.sets[set].rotations;
-        let of = |(r, x): &(i32, Fr)| rotations.contains(r).then_some(*x);
-        self.points.iter().filter_map(of).collect()
-    }
-
-    /// The quotient of all sets.
-    pub fn quotient(&self) -> &[Fr] {
-        &self.quotient
-    }
-
-    /// The second polynomial to commit to, after `u` was drawn.
-    pub fn at(self, u: Fr) -> Vec<Fr> {
-        let mut sum = vec![Fr::ZERO; self.quotient.len()];
-        let (mut power, mut first) = (Fr::ONE, None);
-        for (i, (p, remainder)) in self.combined.iter().enumerate() {
-            let others = self
-                .points
-                .iter()
-                .filter(|p| !self.sets[i].rotations.contains(&p.0));
-            let z = vanishing(others.map(|p| p.1), u);
-            first.get_or_insert(z);
-            let factor = power * z;
-            sum.iter_mut().zip(p).for_each(|(s, p)| *s += factor * p);
-            sum[0] -= factor * eval_polynomial(remainder, u);
-            power *= self.v;
-        }
-        let z = vanishing(self.points.iter().map(|p| p.1), u);
-        sum.iter_mut().zip(&self.quotient).for_each(|(s, q)| *s -= z * q);
-        divide(&mut sum, u);
-        // u is one of the points with negligible probability only; the proof is checked before it is handed out.
-        let scale = first
-            .and_then(|z| Option::<Fr>::from(z.invert()))
-            .unwrap_or_default();
-        sum.iter_mut().for_each(|s| *s *= scale);
-        sum
-    }
+/// `factor a + b`, in place of a.
+fn scale_and_add(a: &mut [Fr], factor: Fr, b: &[Fr]) {
+    a.par_iter_mut().zip(b).for_each(|(a, b)| *a = *a * factor + b);
 }
 
 /// Polynomials by the set of their rotations, both in the order of their first query.
@@ -155,26 +121,4 @@ fn sets<'a>(queries: &[Query<'a>]) -> Vec<Set<'a>> {
         }
     }
     sets
-}
-
-/// GWC (Gabizon, Williamson, Ciobotaru, "PLONK"): one polynomial to commit to for each point, in the order of the
-/// points' first queries.
-pub(super) fn gwc(queries: &[Query<'_>], point: impl Fn(i32) -> Fr, n: usize, v: Fr) -> Vec<Vec<Fr>> {
-    let mut rotations: Vec<i32> = Vec::new();
-    for query in queries {
-        if !rotations.contains(&query.rotation) {
-            rotations.push(query.rotation);
-        }
-    }
-    let open = |rotation: i32| {
-        let here: Vec<&[Fr]> = queries
-            .iter()
-            .filter(|q| q.rotation == rotation)
-            .map(|q| q.polynomial)
-            .collect();
-        let mut p = combine(&here, v, n);
-        divide(&mut p, point(rotation));
-        p
-    };
-    rotations.into_iter().map(open).collect()
 }

@@ -172,6 +172,7 @@ fn soundness_two_proofs_of_one_statement_share_no_commitment() {
             &include_bytes!("../../../models/tiny_cnn.onnx")[..],
         ),
         (Backend::Gwc, &include_bytes!("../../../models/tiny_mlp.onnx")[..]),
+        (Backend::Ipa, &include_bytes!("../../../models/tiny_mlp.onnx")[..]),
     ] {
         let model = Model::load(onnx, &PlanOptions::default()).unwrap();
         let zeros = |port: &InputPort| {
@@ -179,8 +180,12 @@ fn soundness_two_proofs_of_one_statement_share_no_commitment() {
             Tensor::new(info.shape.clone(), info.dtype, vec![0; info.shape.len()]).unwrap()
         };
         let inputs: Vec<Tensor> = model.graph().inputs.iter().map(zeros).collect();
-        let srs = Srs::generate_insecure(model.plan().k).unwrap();
-        let keys = setup(model, backend, srs, Store::Nowhere).unwrap();
+        let k = model.plan().k;
+        let srs = match backend {
+            Backend::Ipa => Srs::transparent(k),
+            _ => Srs::generate_insecure(k),
+        };
+        let keys = setup(model, backend, srs.unwrap(), Store::Nowhere).unwrap();
         let cs = keys.proving().get_vk().cs();
         // Advice, the permutation's product, the random polynomial, the quotient's pieces.
         let points = cs.num_advice_columns() + 1 + 1 + (cs.degree() - 1);

@@ -8,7 +8,7 @@
 //! Integers are little-endian. Bit 0 of flags: INSECURE; the others are zero. The hash covers everything before
 //! it and the body.
 
-use super::check::{G1_BYTES, G2_BYTES};
+use super::check::{G1_BYTES, G2_BYTES, check_lagrange};
 use super::fault::SrsError;
 use super::{Srs, SrsSource, Trust, body};
 use crate::files;
@@ -97,7 +97,12 @@ pub(super) fn read<R: Read + Seek>(reader: &mut R, trust: Trust) -> Result<Srs, 
         return Err(SrsError::Digest);
     }
     reader.seek(SeekFrom::Start(start))?;
-    let parts = body::read(reader, trust)?;
+    let transparent = header.source == SrsSource::Generators;
+    // Generators are compared with those that their numbers give, and are no powers.
+    let parts = body::read(reader, if transparent { Trust::OwnCache } else { trust })?;
+    if transparent && trust == Trust::Nothing {
+        check_lagrange(parts.k, &parts.g, &parts.g_lagrange)?;
+    }
     if parts.k != header.k {
         return Err(SrsError::Header { field: "k" });
     }

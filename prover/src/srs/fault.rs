@@ -1,7 +1,7 @@
 //! What can be wrong with an SRS.
 
 use crate::files::FileError;
-use inferproof_verifier::srs::{MAX_K, MIN_K, PointFault, SrsVerifierError};
+use inferproof_verifier::srs::{MAX_K, MAX_TRANSPARENT_K, MIN_K, PointFault, SrsVerifierError};
 use std::path::PathBuf;
 
 /// Why an SRS is not made or not accepted.
@@ -35,6 +35,14 @@ pub enum SrsError {
     /// Log2 of the row count outside the supported range.
     #[error("an SRS for 2^{k} rows was asked for or found; 2^{MIN_K} to 2^{MAX_K} are supported")]
     Size {
+        /// The log2.
+        k: u32,
+    },
+    /// Log2 of the row count outside the range of schemes without a secret.
+    #[error(
+        "generators for 2^{k} rows were asked for; without a trusted setup 2^{MIN_K} to 2^{MAX_TRANSPARENT_K} are supported, choose a smaller -k"
+    )]
+    Generators {
         /// The log2.
         k: u32,
     },
@@ -143,6 +151,7 @@ impl From<SrsVerifierError> for SrsError {
     fn from(error: SrsVerifierError) -> Self {
         match error {
             SrsVerifierError::Size { k } => Self::Size { k },
+            SrsVerifierError::Generators { k } => Self::Generators { k },
             other => Self::Verifier(other),
         }
     }

@@ -28,14 +28,14 @@ const QUOTIENT_1: [u64; 3] = [0x5398_fd03_00ff_6565, 0x4cce_f014_a773_d2d2, 0x2]
 const QUOTIENT_2: [u64; 3] = [0xd91d_232e_c7e0_b3d7, 0x2, 0x0];
 
 /// A scalar made ready to multiply points.
-pub(super) struct Multiplier {
+pub(crate) struct Multiplier {
     scalar: Fr,
     /// s1 and s2, when both are short.
     halves: Option<(u128, u128)>,
 }
 
 impl Multiplier {
-    pub(super) fn new(scalar: &Fr) -> Self {
+    pub(crate) fn new(scalar: &Fr) -> Self {
         let limbs = limbs(scalar);
         let c1 = Fr::from_raw(product_high(limbs, QUOTIENT_1));
         let c2 = Fr::from_raw(product_high(limbs, QUOTIENT_2));
@@ -48,7 +48,7 @@ impl Multiplier {
     }
 
     /// `s P`.
-    pub(super) fn multiply(&self, point: &G1) -> G1 {
+    pub(crate) fn multiply(&self, point: &G1) -> G1 {
         let Some((s1, s2)) = self.halves else {
             return *point * self.scalar;
         };

@@ -7,7 +7,7 @@ use halo2_proofs::{
 };
 
 /// The rows as a domain, seen from a point outside of it.
-pub(super) struct Lagrange<'a> {
+pub(crate) struct Lagrange<'a> {
     domain: &'a EvaluationDomain<Fr>,
     x: Fr,
     /// `x^n`.
@@ -75,8 +75,8 @@ impl<'a> Lagrange<'a> {
             return None;
         }
         basis.iter_mut().batch_invert();
-        let n = Fr::from(self.domain.get_n());
-        let common = (self.x_n - Fr::ONE) * Option::<Fr>::from(n.invert())?;
+        // The domain's weight is 1 / n.
+        let common = (self.x_n - Fr::ONE) * self.domain.barycentric_weight;
         for (value, row) in basis.iter_mut().zip(&rows) {
             *value *= common * row;
         }

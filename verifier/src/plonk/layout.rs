@@ -1,6 +1,6 @@
 //! What a proof under a constraint system holds, and in which order it is opened.
 
-use super::permutation;
+use super::permutation::Permutation;
 use halo2_proofs::{halo2curves::bn256::Fr, plonk::ConstraintSystem, poly::Rotation};
 
 /// A polynomial that is opened, by its commitment.
@@ -35,12 +35,9 @@ pub(crate) struct Member {
 /// Points, evaluations and queries of every proof under a constraint system.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
-    /// By column: its point.
-    pub advice: Vec<usize>,
+    pub permutation: Permutation,
     /// First point of the permutation's products.
     pub products: usize,
-    /// Point of the polynomial that blinds the openings.
-    pub random: usize,
     /// Points of the quotient's pieces.
     pub quotient: std::ops::Range<usize>,
     /// Scalars that the proof states before its openings.
@@ -53,7 +50,9 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    pub(crate) fn new(cs: &ConstraintSystem<Fr>) -> Self {
+    /// `None` where [`Permutation::new`] gives none.
+    pub(crate) fn new(cs: &ConstraintSystem<Fr>) -> Option<Self> {
+        let permutation = Permutation::new(cs)?;
         let phases = cs.advice_column_phase();
         let mut order: Vec<usize> = (0..phases.len()).collect();
         order.sort_by_key(|column| phases[*column]);
@@ -62,25 +61,24 @@ impl Layout {
             advice[column] = point;
         }
         let products = advice.len();
-        let random = products + permutation::num_sets(cs);
+        let random = products + permutation.num_sets();
         let quotient = random + 1..random + cs.degree();
-        let queries = queries(cs, &advice, products, random);
+        let queries = queries(cs, &advice, &permutation, [products, random]);
         let mut rotations: Vec<i32> = queries.iter().map(|(_, rotation)| *rotation).collect();
         rotations.sort_unstable();
         rotations.dedup();
         // All but the quotient's value, which the verifier computes.
         let num_scalars = queries.len() - 1;
         let sets = sets(&queries);
-        Self {
-            advice,
+        Some(Self {
+            permutation,
             products,
-            random,
             quotient,
             num_scalars,
             queries,
             rotations,
             sets,
-        }
+        })
     }
 
     /// Points that a proof holds before its openings.
@@ -92,21 +90,21 @@ impl Layout {
 fn queries(
     cs: &ConstraintSystem<Fr>,
     advice: &[usize],
-    products: usize,
-    random: usize,
+    permutation: &Permutation,
+    [products, random]: [usize; 2],
 ) -> Vec<(Commitment, i32)> {
     let here = Rotation::cur().0;
     let advice = cs
         .advice_queries()
         .iter()
         .map(|(column, at)| (Commitment::Proof(advice[column.index()]), at.0));
-    let openings = permutation::openings(cs).into_iter();
+    let openings = permutation.openings().into_iter();
     let products = openings.map(|(set, at)| (Commitment::Proof(products + set), at));
     let fixed = cs
         .fixed_queries()
         .iter()
         .map(|(column, at)| (Commitment::Fixed(column.index()), at.0));
-    let sigmas = (0..cs.permutation().get_columns().len()).map(|i| (Commitment::Sigma(i), here));
+    let sigmas = (0..permutation.num_columns()).map(|i| (Commitment::Sigma(i), here));
     let last = [(Commitment::Quotient, here), (Commitment::Proof(random), here)];
     advice
         .chain(products)

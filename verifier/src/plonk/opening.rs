@@ -5,7 +5,7 @@ use super::layout::{Commitment, Layout, Set};
 use super::sums::Sums;
 use crate::error::VerifyError;
 use crate::transcript::StrictReader;
-use ff::Field;
+use ff::{BatchInvert, Field};
 use halo2_proofs::halo2curves::bn256::Fr;
 
 /// The openings of a commitment scheme. A further scheme is an implementation, a variant of [`crate::Backend`] and its
@@ -100,17 +100,17 @@ pub(super) fn vanishing(points: &[Fr], at: Fr) -> Fr {
 /// The weights `w` with `sum_i w_i f(points_i) = f(at)` for every polynomial f of smaller degree than there are points.
 /// `None` when two points are equal.
 pub(super) fn interpolation(points: &[Fr], at: Fr) -> Option<Vec<Fr>> {
-    let weight = |(i, p): (usize, &Fr)| {
-        let others = || {
-            points
-                .iter()
-                .enumerate()
-                .filter(|(j, _)| *j != i)
-                .map(|(_, q)| *q)
-        };
-        let numerator: Fr = others().map(|q| at - q).product();
-        let denominator: Fr = others().map(|q| *p - q).product();
-        Some(numerator * Option::<Fr>::from(denominator.invert())?)
-    };
-    points.iter().enumerate().map(weight).collect()
+    let others = |i: usize| points.iter().enumerate().filter(move |(j, _)| *j != i);
+    let product = |i: usize, from: Fr| others(i).map(|(_, q)| from - q).product::<Fr>();
+    let mut weights: Vec<Fr> = points.iter().enumerate().map(|(i, p)| product(i, *p)).collect();
+    if weights.iter().any(|w| bool::from(w.is_zero())) {
+        return None;
+    }
+    if points.len() > 1 {
+        weights.iter_mut().batch_invert();
+    }
+    for (i, weight) in weights.iter_mut().enumerate() {
+        *weight *= product(i, at);
+    }
+    Some(weights)
 }

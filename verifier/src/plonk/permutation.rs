@@ -19,28 +19,73 @@ pub(super) struct Product {
     last: Option<Fr>,
 }
 
-/// Columns of one set: as many as the constraint degree leaves room for.
-fn set_len(cs: &ConstraintSystem<Fr>) -> usize {
-    cs.degree().saturating_sub(2).max(1)
+/// The query of a column at the row itself.
+#[derive(Debug, Clone, Copy)]
+enum Cell {
+    Advice(usize),
+    Fixed(usize),
+    Instance(usize),
 }
 
-/// Number of sets.
-pub(super) fn num_sets(cs: &ConstraintSystem<Fr>) -> usize {
-    cs.permutation().get_columns().len().div_ceil(set_len(cs))
+/// The columns of the argument, in sets of as many as the constraint degree leaves room for.
+#[derive(Debug, Clone)]
+pub(crate) struct Permutation {
+    columns: Vec<Cell>,
+    set_len: usize,
+    blinded: usize,
 }
 
-/// Rows from the first unusable one back to row 0, exclusive, as a rotation.
-fn last_row(cs: &ConstraintSystem<Fr>) -> i32 {
-    -i32::try_from(cs.blinding_factors() + 1).unwrap_or(i32::MAX)
+/// What a proof says of the argument, and what was drawn.
+pub(super) struct Claims<'a> {
+    pub values: &'a Values<'a>,
+    pub sigmas: &'a [Fr],
+    pub products: &'a [Product],
+    pub beta: Fr,
+    pub gamma: Fr,
 }
 
-pub(super) fn read(
-    cs: &ConstraintSystem<Fr>,
-    reader: &mut StrictReader<'_>,
-) -> Result<Vec<Product>, TranscriptFault> {
-    let sets = num_sets(cs);
-    (0..sets)
-        .map(|set| {
+impl Permutation {
+    /// `None` when a column is not queried at the row itself.
+    pub fn new(cs: &ConstraintSystem<Fr>) -> Option<Self> {
+        let columns = cs.permutation().get_columns();
+        let columns: Option<Vec<Cell>> = columns.into_iter().map(|column| cell(cs, column)).collect();
+        Some(Self {
+            columns: columns?,
+            set_len: cs.degree().checked_sub(2).filter(|len| *len > 0)?,
+            blinded: cs.blinding_factors(),
+        })
+    }
+
+    pub fn num_columns(&self) -> usize {
+        self.columns.len()
+    }
+
+    pub fn num_sets(&self) -> usize {
+        self.columns.len().div_ceil(self.set_len)
+    }
+
+    /// From row 0 back to the last usable row.
+    fn last_row(&self) -> i32 {
+        -i32::try_from(self.blinded + 1).unwrap_or(i32::MAX)
+    }
+
+    /// Set and rotation of everything that the argument opens, in halo2's order.
+    pub fn openings(&self) -> Vec<(usize, i32)> {
+        let sets = self.num_sets();
+        let products = (0..sets).flat_map(|set| [(set, Rotation::cur().0), (set, Rotation::next().0)]);
+        let last = (0..sets.saturating_sub(1))
+            .rev()
+            .map(|set| (set, self.last_row()));
+        products.chain(last).collect()
+    }
+
+    /// Reads the evaluations of the products.
+    ///
+    /// # Errors
+    /// [`TranscriptFault`].
+    pub(super) fn read(&self, reader: &mut StrictReader<'_>) -> Result<Vec<Product>, TranscriptFault> {
+        let sets = self.num_sets();
+        let read = |set| {
             Ok(Product {
                 here: reader.scalar()?,
                 next: reader.scalar()?,
@@ -50,47 +95,18 @@ pub(super) fn read(
                     None
                 },
             })
-        })
-        .collect()
-}
+        };
+        (0..sets).map(read).collect()
+    }
 
-/// Set and rotation of everything that the argument opens, in halo2's order.
-pub(super) fn openings(cs: &ConstraintSystem<Fr>) -> Vec<(usize, i32)> {
-    let sets = num_sets(cs);
-    let products = (0..sets).flat_map(|set| [(set, Rotation::cur().0), (set, Rotation::next().0)]);
-    let last = (0..sets.saturating_sub(1)).rev().map(|set| (set, last_row(cs)));
-    products.chain(last).collect()
-}
-
-/// The values of [`openings`].
-pub(super) fn values(products: &[Product]) -> Vec<Fr> {
-    let here = products.iter().flat_map(|product| [product.here, product.next]);
-    let last = products.iter().rev().filter_map(|product| product.last);
-    here.chain(last).collect()
-}
-
-/// The argument with all that it reads.
-pub(super) struct Argument<'a> {
-    pub cs: &'a ConstraintSystem<Fr>,
-    pub values: &'a Values<'a>,
-    pub sigmas: &'a [Fr],
-    pub products: &'a [Product],
-    pub beta: Fr,
-    pub gamma: Fr,
-}
-
-impl Argument<'_> {
-    /// The polynomials that must vanish on all rows, at `x`, in halo2's order.
-    ///
-    /// `None` when a column of the argument is not queried at the row itself.
-    pub fn constraints(&self, lagrange: &Lagrange<'_>) -> Option<Vec<Fr>> {
-        let blinded = self.cs.blinding_factors();
-        let basis = lagrange.basis(last_row(self.cs), blinded + 2)?;
+    /// The polynomials that must vanish on all rows, at `x`, in halo2's order. `None` when a value is missing.
+    pub(super) fn constraints(&self, claims: &Claims<'_>, lagrange: &Lagrange<'_>) -> Option<Vec<Fr>> {
+        let basis = lagrange.basis(self.last_row(), self.blinded + 2)?;
         let (l_last, l_first) = (*basis.first()?, *basis.last()?);
-        let l_active = Fr::ONE - basis.get(..=blinded)?.iter().sum::<Fr>();
+        let l_active = Fr::ONE - basis.get(..=self.blinded)?.iter().sum::<Fr>();
 
         let mut constraints = Vec::new();
-        let (Some(first), Some(last)) = (self.products.first(), self.products.last()) else {
+        let (Some(first), Some(last)) = (claims.products.first(), claims.products.last()) else {
             return Some(constraints);
         };
         // The product starts with 1, ...
@@ -98,18 +114,17 @@ impl Argument<'_> {
         // ... ends with 1, or with 0 on the negligible chance that a factor vanishes, ...
         constraints.push(l_last * (last.here.square() - last.here));
         // ... and runs on from set to set.
-        for pair in self.products.windows(2) {
+        for pair in claims.products.windows(2) {
             constraints.push(l_first * (pair[1].here - pair[0].last?));
         }
-        let columns = self.cs.permutation().get_columns();
-        let len = set_len(self.cs);
-        let mut label = self.beta * lagrange.x();
-        let sets = columns.chunks(len).zip(self.sigmas.chunks(len));
-        for (product, (columns, sigmas)) in self.products.iter().zip(sets) {
+        let mut label = claims.beta * lagrange.x();
+        let columns = self.columns.chunks(self.set_len);
+        let sigmas = claims.sigmas.chunks(self.set_len);
+        for (product, (columns, sigmas)) in claims.products.iter().zip(columns.zip(sigmas)) {
             let (mut left, mut right) = (product.next, product.here);
-            for (column, sigma) in columns.iter().zip(sigmas) {
-                let value = self.value(*column)? + self.gamma;
-                left *= value + self.beta * sigma;
+            for (cell, sigma) in columns.iter().zip(sigmas) {
+                let value = cell.value(claims.values)? + claims.gamma;
+                left *= value + claims.beta * sigma;
                 right *= value + label;
                 label *= Fr::DELTA;
             }
@@ -117,20 +132,33 @@ impl Argument<'_> {
         }
         Some(constraints)
     }
+}
 
-    /// A column at the row itself.
-    fn value(&self, column: Column<Any>) -> Option<Fr> {
-        fn at<C>(queries: &[(C, Rotation)], values: &[Fr], is: impl Fn(&C) -> bool) -> Option<Fr> {
-            let position = queries.iter().position(|(c, at)| is(c) && *at == Rotation::cur());
-            position.and_then(|p| values.get(p).copied())
+/// The values of [`Permutation::openings`].
+pub(super) fn values(products: &[Product]) -> Vec<Fr> {
+    let here = products.iter().flat_map(|product| [product.here, product.next]);
+    let last = products.iter().rev().filter_map(|product| product.last);
+    here.chain(last).collect()
+}
+
+impl Cell {
+    fn value(self, values: &Values<'_>) -> Option<Fr> {
+        match self {
+            Self::Advice(query) => values.advice.get(query).copied(),
+            Self::Fixed(query) => values.fixed.get(query).copied(),
+            Self::Instance(query) => values.instance.get(query).copied(),
         }
-        let (cs, index) = (self.cs, column.index());
-        match column.column_type() {
-            Any::Advice(_) => at(cs.advice_queries(), self.values.advice, |c| c.index() == index),
-            Any::Fixed => at(cs.fixed_queries(), self.values.fixed, |c| c.index() == index),
-            Any::Instance => at(cs.instance_queries(), self.values.instance, |c| {
-                c.index() == index
-            }),
-        }
+    }
+}
+
+fn cell(cs: &ConstraintSystem<Fr>, column: Column<Any>) -> Option<Cell> {
+    fn at<C>(queries: &[(C, Rotation)], is: impl Fn(&C) -> bool) -> Option<usize> {
+        queries.iter().position(|(c, at)| is(c) && *at == Rotation::cur())
+    }
+    let index = column.index();
+    match column.column_type() {
+        Any::Advice(_) => at(cs.advice_queries(), |c| c.index() == index).map(Cell::Advice),
+        Any::Fixed => at(cs.fixed_queries(), |c| c.index() == index).map(Cell::Fixed),
+        Any::Instance => at(cs.instance_queries(), |c| c.index() == index).map(Cell::Instance),
     }
 }

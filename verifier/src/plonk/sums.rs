@@ -38,7 +38,7 @@ pub(crate) struct Sums {
     num_fixed: usize,
     /// The quotient's pieces, and `x^n`.
     quotient: (Range<usize>, Fr),
-    inner: Option<Inner>,
+    pub(super) inner: Option<Inner>,
 }
 
 /// What the inner product argument adds to R.
@@ -201,7 +201,7 @@ impl<'a> Batch<'a> {
 }
 
 /// The coefficients of `factor prod_i (1 + u_(k-1-i) X^(2^i))`: what folding by the challenges leaves of each generator.
-fn fold(challenges: &[Fr], factor: Fr) -> Vec<Fr> {
+pub(super) fn fold(challenges: &[Fr], factor: Fr) -> Vec<Fr> {
     challenges.iter().rev().fold(vec![factor], |mut folded, u| {
         let upper: Vec<Fr> = folded.iter().map(|s| s * u).collect();
         folded.extend(upper);

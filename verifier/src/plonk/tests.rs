@@ -8,12 +8,16 @@
 use super::*;
 use crate::backend::Backend;
 use crate::points::encode_g1;
+use crate::scheme::Generators;
+use crate::srs::SrsVerifier;
 use crate::statement::{instance_column, statement_scalar};
-use crate::tests::fixture::{Model, Spec, small, stock_accepts, two_proofs};
+use crate::tests::fixture::{Model, Spec, small, stock_accepts, stock_accepts_ipa, two_proofs};
 use crate::verify::run;
 use ff::PrimeField;
+use halo2_proofs::arithmetic::eval_polynomial;
 use halo2_proofs::halo2curves::bn256::{G1, G2, G2Affine};
 use halo2_proofs::halo2curves::group::{Curve, Group};
+use halo2_proofs::poly::{commitment::Params, ipa::commitment::ParamsIPA};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 
@@ -177,5 +181,135 @@ fn honest_proofs_and_proofs_with_an_error() {
             }
             assert!(!accepted(model, &column, statement + Fr::ONE, &file.proof));
         }
+    }
+}
+
+/// A model under the inner product argument, with generators of which the test knows all discrete logarithms.
+struct Known {
+    model: Model,
+    params: ParamsIPA<G1Affine>,
+    powers: Vec<Fr>,
+    value: Fr,
+    blind: Fr,
+    /// Logarithms of the generator, the fixed columns and the permutation's columns.
+    key: Vec<Fr>,
+}
+
+fn at(log: Fr) -> G1Affine {
+    (G1::generator() * log).to_affine()
+}
+
+impl Known {
+    fn new(rng: &mut ChaCha20Rng) -> Self {
+        let spec = Spec::small(Backend::Shplonk);
+        let mut model = Model::new(spec);
+        let tau = tau(&model, spec.tau);
+        let part = SrsVerifier::transparent(model.k()).unwrap();
+        let powers: Vec<Fr> = (0..1 << model.k()).map(|_| Fr::random(&mut *rng)).collect();
+        let (value, blind) = (Fr::random(&mut *rng), Fr::random(&mut *rng));
+        let generators = Generators {
+            powers: powers.iter().map(|log| at(*log)).collect(),
+            value: at(value),
+            blind: at(blind),
+        };
+        let mut bytes = model.k().to_le_bytes().to_vec();
+        let points = [
+            &generators.powers,
+            &generators.powers,
+            &vec![at(blind), at(value)],
+        ];
+        bytes.extend(points.into_iter().flatten().flat_map(encode_g1));
+        let params = ParamsIPA::read(&mut bytes.as_slice()).unwrap();
+        model.key = model.rekey(Backend::Ipa, part).with_generators(generators);
+        let fixed = model.proving.fixed_polys().iter();
+        let columns = fixed.chain(model.proving.permutation().polys());
+        let logs = columns.map(|column| eval_polynomial(column, tau));
+        let key = std::iter::once(powers[0]).chain(logs).collect();
+        Self {
+            model,
+            params,
+            powers,
+            value,
+            blind,
+            key,
+        }
+    }
+
+    /// Both verifiers' answer.
+    fn accepted(&self, column: &[Fr], statement: Fr, proof: &[u8]) -> bool {
+        let ours = run(&self.model.key, column, statement, proof).is_ok();
+        let theirs = stock_accepts_ipa(&self.model, &self.params, column, statement, proof);
+        assert_eq!(ours, theirs);
+        ours
+    }
+
+    /// A random proof, and the logarithms of its points.
+    fn noise(&self, rng: &mut ChaCha20Rng) -> (Vec<u8>, Vec<Fr>) {
+        let layout = &self.model.key.system().layout;
+        let k = usize::try_from(self.model.k()).unwrap();
+        let mut logs = Vec::new();
+        let mut points = |count: usize, rng: &mut ChaCha20Rng| -> Vec<u8> {
+            let first = logs.len();
+            logs.extend((0..count).map(|_| Fr::random(&mut *rng)));
+            logs[first..]
+                .iter()
+                .flat_map(|log| encode_g1(&at(*log)))
+                .collect()
+        };
+        let scalars = |count: usize, rng: &mut ChaCha20Rng| -> Vec<u8> {
+            (0..count).flat_map(|_| Fr::random(&mut *rng).to_repr()).collect()
+        };
+        let mut proof = points(layout.num_points(), rng);
+        proof.extend(scalars(layout.num_scalars, rng));
+        proof.extend(points(1, rng));
+        proof.extend(scalars(layout.sets.len(), rng));
+        proof.extend(points(1 + 2 * k, rng));
+        proof.extend(scalars(2, rng));
+        (proof, logs)
+    }
+
+    /// Ends the proof with the scalar of the generator for blinding that makes the sum the identity.
+    fn forge(&self, column: &[Fr], statement: Fr, proof: &mut [u8], logs: &[Fr]) {
+        let sums = read(&self.model.key, column, statement, proof).unwrap();
+        let inner = sums.inner.as_ref().unwrap();
+        let product = |a: &[Fr], b: &[Fr]| -> Fr {
+            assert_eq!(a.len(), b.len());
+            a.iter().zip(b).map(|(a, b)| a * b).sum()
+        };
+        let folded = sums::fold(&inner.challenges, inner.folded);
+        let rest = product(&sums.key, &self.key)
+            + product(&sums.right, logs)
+            + product(&folded, &self.powers)
+            + inner.value * self.value;
+        let last = rest * self.blind.invert().unwrap();
+        let at = proof.len() - 32;
+        proof[at..].copy_from_slice(&last.to_repr());
+    }
+}
+
+#[test]
+fn random_inner_product_proofs_that_only_discrete_logarithms_complete() {
+    let mut rng = ChaCha20Rng::seed_from_u64(13);
+    let known = Known::new(&mut rng);
+    for round in 0..20 {
+        let rows = known.model.key.usable_rows();
+        let len = usize::try_from(rng.next_u64()).unwrap() % (rows + 1);
+        let column: Vec<Fr> = (0..len).map(|_| Fr::random(&mut rng)).collect();
+        let statement = Fr::random(&mut rng);
+        let (mut proof, logs) = known.noise(&mut rng);
+        assert_eq!(proof.len(), known.model.key.proof_len());
+        assert!(
+            !known.accepted(&column, statement, &proof),
+            "noise of round {round}"
+        );
+        known.forge(&column, statement, &mut proof, &logs);
+        assert!(known.accepted(&column, statement, &proof), "round {round}");
+        let element = 32 * (usize::try_from(rng.next_u64()).unwrap() % (proof.len() / 32));
+        let (other, _) = known.noise(&mut rng);
+        proof[element..element + 32].copy_from_slice(&other[element..element + 32]);
+        assert!(
+            !known.accepted(&column, statement, &proof),
+            "element {element} of round {round}"
+        );
     }
 }

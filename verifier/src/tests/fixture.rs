@@ -8,14 +8,25 @@ use crate::{
 };
 use halo2_proofs::{
     halo2curves::bn256::{Bn256, Fr, G1Affine},
-    plonk::{ProvingKey, create_proof, keygen_pk, keygen_vk, verify_proof},
-    poly::kzg::{
-        commitment::{KZGCommitmentScheme, ParamsKZG},
-        multiopen::{ProverGWC, ProverSHPLONK, VerifierGWC, VerifierSHPLONK},
-        strategy::SingleStrategy,
+    plonk::{self, ProvingKey, create_proof, keygen_pk, keygen_vk, verify_proof},
+    poly::{
+        self, VerificationStrategy, VerifierQuery,
+        commitment::{MSM, Verifier},
+        ipa::{
+            commitment::{IPACommitmentScheme, ParamsIPA},
+            msm::MSMIPA,
+            multiopen::VerifierIPA,
+            strategy::GuardIPA,
+        },
+        kzg::{
+            commitment::{KZGCommitmentScheme, ParamsKZG},
+            multiopen::{ProverGWC, ProverSHPLONK, VerifierGWC, VerifierSHPLONK},
+            strategy::SingleStrategy,
+        },
     },
     transcript::{
-        Blake2bRead, Challenge255, Transcript, TranscriptRead, TranscriptReadBuffer, TranscriptWrite,
+        Blake2bRead, Challenge255, EncodedChallenge, Transcript, TranscriptRead, TranscriptReadBuffer,
+        TranscriptWrite,
     },
 };
 use inferproof_circuits::{
@@ -381,6 +392,17 @@ struct Stock<'a> {
     rounds: Rounds,
 }
 
+impl<'a> Stock<'a> {
+    fn new(model: &Model, statement: Fr, proof: &'a [u8]) -> Self {
+        let mut hash = Blake2bRead::init(proof);
+        hash.common_scalar(statement).unwrap();
+        Self {
+            hash,
+            rounds: Rounds::new(&model.key.descriptor().params),
+        }
+    }
+}
+
 impl Transcript<G1Affine, Challenge255<G1Affine>> for Stock<'_> {
     fn squeeze_challenge(&mut self) -> Challenge255<G1Affine> {
         let ordinary = self.hash.squeeze_challenge();
@@ -410,11 +432,7 @@ impl TranscriptRead<G1Affine, Challenge255<G1Affine>> for Stock<'_> {
 
 /// What halo2's own verifier says of a proof.
 pub fn stock_accepts(model: &Model, column: &[Fr], statement: Fr, proof: &[u8]) -> bool {
-    let mut transcript = Stock {
-        hash: Blake2bRead::init(proof),
-        rounds: Rounds::new(&model.key.descriptor().params),
-    };
-    transcript.common_scalar(statement).unwrap();
+    let mut transcript = Stock::new(model, statement, proof);
     let strategy = SingleStrategy::new(&*model.srs);
     let columns = [column];
     let instances = &[columns.as_slice()];
@@ -437,6 +455,73 @@ pub fn stock_accepts(model: &Model, column: &[Fr], statement: Fr, proof: &[u8]) 
         backend => panic!("{backend} is not a KZG backend"),
     };
     result.is_ok()
+}
+
+/// halo2's verifier of the inner product argument, with an instance column that the verifier evaluates itself, as with KZG.
+#[derive(Debug)]
+struct Direct<'a>(VerifierIPA<'a, G1Affine>);
+
+impl<'a> Verifier<'a, IPACommitmentScheme<G1Affine>> for Direct<'a> {
+    type Guard = GuardIPA<'a, G1Affine>;
+    type MSMAccumulator = MSMIPA<'a, G1Affine>;
+    const QUERY_INSTANCE: bool = false;
+
+    fn new(params: &'a ParamsIPA<G1Affine>) -> Self {
+        Self(VerifierIPA::new(params))
+    }
+
+    fn verify_proof<'com, E, T, I>(
+        &self,
+        transcript: &mut T,
+        queries: I,
+        msm: MSMIPA<'a, G1Affine>,
+    ) -> Result<Self::Guard, poly::Error>
+    where
+        'a: 'com,
+        E: EncodedChallenge<G1Affine>,
+        T: TranscriptRead<G1Affine, E>,
+        I: IntoIterator<Item = VerifierQuery<'com, G1Affine, MSMIPA<'a, G1Affine>>> + Clone,
+    {
+        self.0.verify_proof(transcript, queries, msm)
+    }
+}
+
+/// Ends halo2's check of the inner product argument.
+struct Finish<'a>(&'a ParamsIPA<G1Affine>);
+
+impl<'a> VerificationStrategy<'a, IPACommitmentScheme<G1Affine>, Direct<'a>> for Finish<'a> {
+    type Output = bool;
+
+    fn new(params: &'a ParamsIPA<G1Affine>) -> Self {
+        Self(params)
+    }
+
+    fn process(
+        self,
+        f: impl FnOnce(MSMIPA<'a, G1Affine>) -> Result<GuardIPA<'a, G1Affine>, plonk::Error>,
+    ) -> Result<bool, plonk::Error> {
+        Ok(f(MSMIPA::new(self.0))?.use_challenges().check())
+    }
+
+    fn finalize(self) -> bool {
+        false
+    }
+}
+
+/// What halo2's own verifier of the inner product argument says of a proof under the model's commitments.
+pub fn stock_accepts_ipa(
+    model: &Model,
+    params: &ParamsIPA<G1Affine>,
+    column: &[Fr],
+    statement: Fr,
+    proof: &[u8],
+) -> bool {
+    let mut transcript = Stock::new(model, statement, proof);
+    let columns = [column];
+    let instances = &[columns.as_slice()];
+    let vk = model.proving.get_vk();
+    verify_proof::<_, Direct<'_>, _, _, _>(params, vk, Finish(params), instances, &mut transcript)
+        .unwrap_or(false)
 }
 
 /// The smallest model, for tests that verify thousands of times.
