@@ -75,7 +75,11 @@ fn every_backend_proves_every_model() {
             let read = ProofFile::from_bytes(&file.to_bytes().unwrap()).unwrap();
             assert!(accepted(keys.verifying(), &read));
             digests.push(keys.verifying().id());
-            println!("figure: {backend}: k = {}, proof {} bytes", keys.plan().k, file.proof.len());
+            println!(
+                "figure: {backend}: k = {}, proof {} bytes",
+                keys.plan().k,
+                file.proof.len()
+            );
         }
         digests.sort_unstable();
         digests.dedup();

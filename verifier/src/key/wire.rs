@@ -9,6 +9,7 @@ use crate::points::decode_g1;
 use crate::srs::SrsVerifier;
 use halo2_proofs::halo2curves::{bn256::G1Affine, group::prime::PrimeCurveAffine};
 use inferproof_circuits::statement::Descriptor;
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 const MAGIC: &[u8; 8] = b"INFPKEY\n";
@@ -102,21 +103,18 @@ pub(super) fn read_points(
     count: usize,
     what: &'static str,
 ) -> Result<Vec<G1Affine>, KeyError> {
-    let read = |index| {
-        let bytes = reader
-            .array()
-            .ok_or(KeyError::Truncated { field: "commitments" })?;
-        let point = decode_g1(&bytes).map_err(|source| KeyError::Commitment { what, index, source })?;
+    let next = |_| reader.array().ok_or(KeyError::Truncated { field: "commitments" });
+    let bytes: Vec<[u8; POINT_BYTES]> = (0..count).map(next).collect::<Result<_, _>>()?;
+    let decode = |(index, bytes): (usize, &[u8; POINT_BYTES])| {
+        let refused = |source| KeyError::Commitment { what, index, source };
+        let point = decode_g1(bytes).map_err(refused)?;
         if what == "permutation" && bool::from(point.is_identity()) {
-            return Err(KeyError::Commitment {
-                what,
-                index,
-                source: PointError::Identity,
-            });
+            return Err(refused(PointError::Identity));
         }
         Ok(point)
     };
-    (0..count).map(read).collect()
+    let points: Vec<_> = bytes.par_iter().enumerate().map(decode).collect();
+    points.into_iter().collect()
 }
 
 pub(super) fn push_part(
