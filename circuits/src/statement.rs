@@ -1,19 +1,24 @@
 //! The public side of a circuit: which tensors are stated, and where their bytes stand in the instance column.
 
 mod block;
+mod wire;
 
 pub use block::PublicBlock;
 
+use crate::batch::{self, MAX_BATCH};
 use crate::graph::Graph;
 use crate::params::{CircuitParams, INSTANCE_BYTES, ParamsError};
 use crate::plan::{Plan, PlanError};
-use crate::tail::TailOp;
-use crate::tensor::{DType, Shape, Tensor};
+use crate::tail::{self, TailError, TailOp, Value};
+use crate::tensor::{DType, Shape, Tensor, TensorError};
+use block::Grid;
 use halo2_proofs::halo2curves::bn256::Fr;
 use serde::{Deserialize, Serialize};
 
 /// Version of the circuit: any change of a constraint or of the layout changes it.
 pub const CIRCUIT_VERSION: u32 = 2;
+/// As [`CIRCUIT_VERSION`], of a circuit for several inferences.
+pub const BATCH_VERSION: u32 = 3;
 /// Most public tensors.
 pub const MAX_PORTS: usize = 64;
 /// Most public rows.
@@ -27,7 +32,9 @@ pub enum StatementError {
     #[error(transparent)]
     Params(#[from] ParamsError),
     /// Another circuit version.
-    #[error("circuit version {found}, this program knows version {CIRCUIT_VERSION}; make the key again")]
+    #[error(
+        "circuit version {found}, this program knows versions {CIRCUIT_VERSION} and {BATCH_VERSION}; make the key again"
+    )]
     Version {
         /// Version found.
         found: u32,
@@ -71,7 +78,7 @@ pub enum StatementError {
 pub struct PublicPort {
     /// Name of the graph's input or output.
     pub name: String,
-    /// Logical shape.
+    /// Logical shape in one inference.
     pub shape: Shape,
     /// Element type.
     pub dtype: DType,
@@ -87,14 +94,14 @@ pub struct PublicPort {
     pub lo: i32,
     /// Largest byte.
     pub range: u32,
-    /// Where the values stand.
+    /// Where the values of one inference stand.
     pub blocks: Vec<PublicBlock>,
 }
 
 /// Everything that a verifier needs beside commitments.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Descriptor {
-    /// [`CIRCUIT_VERSION`].
+    /// [`CIRCUIT_VERSION`] for one inference, [`BATCH_VERSION`] for several.
     pub version: u32,
     /// Log2 of the number of rows.
     pub k: u32,
@@ -106,6 +113,9 @@ pub struct Descriptor {
     pub inputs: Vec<PublicPort>,
     /// Outputs, in the graph's order.
     pub outputs: Vec<PublicPort>,
+    /// Inferences that one proof states; each port states as many tensors, stacked along the first axis
+    /// ([`batch::stacked_shape`]).
+    pub batch: u32,
 }
 
 impl Descriptor {
@@ -123,13 +133,35 @@ impl Descriptor {
             .iter()
             .map(|p| port(graph, plan, p.tensor, &p.name, false, &p.tail));
         Ok(Self {
-            version: CIRCUIT_VERSION,
+            version: if plan.batch == 1 { CIRCUIT_VERSION } else { BATCH_VERSION },
             k: plan.k,
             params: plan.params.clone(),
             public_rows: to_u32(plan.public_rows)?,
             inputs: inputs.collect::<Result<_, _>>()?,
             outputs: outputs.collect::<Result<_, _>>()?,
+            batch: to_u32(plan.batch)?,
         })
+    }
+
+    /// Inferences that one proof states.
+    #[must_use]
+    pub fn num_inferences(&self) -> usize {
+        self.batch as usize
+    }
+
+    /// Shape of the tensor that a port states.
+    ///
+    /// # Errors
+    /// [`TensorError`], for no port of a descriptor that [`Descriptor::validate`] accepts.
+    pub fn stated_shape(&self, port: &PublicPort) -> Result<Shape, TensorError> {
+        batch::stacked_shape(&port.shape, self.num_inferences())
+    }
+
+    fn grid(&self) -> Grid {
+        Grid {
+            lanes: self.params.num_lanes(),
+            images: self.num_inferences(),
+        }
     }
 
     /// Checks a descriptor from outside: bounds, and that every public row is filled by exactly one value per lane in use.
@@ -137,11 +169,13 @@ impl Descriptor {
     /// # Errors
     /// [`StatementError`] with the first contradiction.
     pub fn validate(&self) -> Result<(), StatementError> {
-        if self.version != CIRCUIT_VERSION {
-            return Err(StatementError::Version { found: self.version });
+        let wrong = |what| StatementError::Descriptor { what };
+        match (self.version, self.num_inferences()) {
+            (CIRCUIT_VERSION, 1) | (BATCH_VERSION, 2..=MAX_BATCH) => {}
+            (CIRCUIT_VERSION | BATCH_VERSION, _) => return Err(wrong("batch")),
+            _ => return Err(StatementError::Version { found: self.version }),
         }
         self.params.validate()?;
-        let wrong = |what| StatementError::Descriptor { what };
         let rows = self.public_rows as usize;
         if !crate::plan::K_RANGE.contains(&self.k) {
             return Err(wrong("k"));
@@ -181,17 +215,21 @@ impl Descriptor {
         if port.lo < port.dtype.min() || hi > i64::from(port.dtype.max()) || port.range == 0 {
             return Err("range of a port");
         }
-        crate::tail::validate(&port.shape, port.dtype, &port.tail).map_err(|_| "tail of a port")?;
+        let (answer, _) =
+            tail::validate(&port.shape, port.dtype, &port.tail).map_err(|_| "tail of a port")?;
+        for shape in [&port.shape, &answer] {
+            batch::stacked_shape(shape, self.num_inferences()).map_err(|_| "shape of a port in a batch")?;
+        }
         let len = port.shape.len();
-        let lanes = self.params.num_lanes();
+        let grid = self.grid();
         let mut seen = vec![false; len];
         for block in &port.blocks {
             let values = block.num_values().filter(|n| (1..=len).contains(n));
-            let fits = block.last_row(lanes).is_some_and(|last| last <= rows);
+            let fits = block.last_row(grid).is_some_and(|last| last <= rows);
             if values.is_none() || !fits {
                 return Err("block of a port");
             }
-            block.visit(lanes, &mut |_, _, at| {
+            block.visit(grid, 0, &mut |_, _, at| {
                 let cell = usize::try_from(at).ok().and_then(|at| seen.get_mut(at));
                 let cell = cell.ok_or("index of a block")?;
                 if std::mem::replace(cell, true) {
@@ -231,7 +269,7 @@ impl Descriptor {
                 });
             }
             for (port, tensor) in ports.iter().zip(tensors) {
-                port.fill(&mut bytes, tensor)?;
+                port.fill(self, &mut bytes, tensor)?;
             }
         }
         Ok(bytes.values())
@@ -293,25 +331,50 @@ impl Packed {
 }
 
 impl PublicPort {
+    /// What the network answers where the port is an output: the operators in the clear, on the stated integers of each
+    /// inference.
+    ///
+    /// # Errors
+    /// [`TailError`] for a tensor that is not the port's.
+    pub fn answer(&self, stated: &Tensor) -> Result<Value, TailError> {
+        if stated.data().len() == self.shape.len() {
+            return tail::apply(stated, &self.tail);
+        }
+        let inferences = batch::split(stated, &self.shape)?;
+        let answers = inferences.iter().map(|tensor| tail::apply(tensor, &self.tail));
+        Ok(batch::stack_values(answers.collect::<Result<_, _>>()?)?)
+    }
+
     /// Writes the tensor's bytes to their rows.
-    fn fill(&self, bytes: &mut Packed, tensor: &Tensor) -> Result<(), StatementError> {
+    fn fill(
+        &self,
+        descriptor: &Descriptor,
+        bytes: &mut Packed,
+        tensor: &Tensor,
+    ) -> Result<(), StatementError> {
+        let shape = descriptor
+            .stated_shape(self)
+            .map_err(|_| StatementError::Descriptor {
+                what: "shape of a port in a batch",
+            })?;
         let mismatch = |actual: String| StatementError::Tensor {
             name: self.name.clone(),
             expected: format!(
-                "{} {} in {}..={}",
-                self.shape,
+                "{shape} {} in {}..={}",
                 self.dtype,
                 self.lo,
                 i64::from(self.lo) + i64::from(self.range)
             ),
             actual,
         };
-        if tensor.shape() != &self.shape || tensor.dtype() != self.dtype {
+        if *tensor.shape() != shape || tensor.dtype() != self.dtype {
             return Err(mismatch(format!("{} {}", tensor.shape(), tensor.dtype())));
         }
-        let lanes = bytes.lanes;
-        let mut put = |row: usize, lane: usize, at: i64| {
-            let value = usize::try_from(at).ok().and_then(|at| tensor.data().get(at));
+        let (grid, len) = (descriptor.grid(), self.shape.len());
+        let mut put = |image: usize, row: usize, lane: usize, at: i64| {
+            let at = usize::try_from(at).ok().filter(|at| *at < len);
+            let at = at.map_or(usize::MAX, |at| image * len + at);
+            let value = tensor.data().get(at);
             let value = *value.ok_or(StatementError::Descriptor {
                 what: "index of a block",
             })?;
@@ -330,9 +393,10 @@ impl PublicPort {
             *cell = Some(byte);
             Ok(())
         };
-        self.blocks
-            .iter()
-            .try_for_each(|block| block.visit(lanes, &mut put))
+        self.blocks.iter().try_for_each(|block| {
+            (0..grid.images)
+                .try_for_each(|image| block.visit(grid, image, &mut |r, l, at| put(image, r, l, at)))
+        })
     }
 }
 
@@ -358,7 +422,11 @@ fn port(
         .ok_or_else(|| PlanError::unknown_tensor(graph, id))?;
     let home = &plan.lowered.homes[operand.home];
     let view = |l: &u32| i64::from(operand.view(*l));
-    let blocks = block::blocks(&plan.planes[operand.home], plan.params.num_lanes(), view)?;
+    let grid = Grid {
+        lanes: plan.params.num_lanes(),
+        images: plan.batch,
+    };
+    let blocks = block::blocks(&plan.planes[operand.home], grid, view)?;
     Ok(PublicPort {
         name: name.to_owned(),
         shape: info.shape.clone(),

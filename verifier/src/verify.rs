@@ -21,7 +21,7 @@ use halo2_proofs::{
 };
 use inferproof_circuits::{
     statement::PublicPort,
-    tail::{self, TailError, Value},
+    tail::{TailError, Value},
     tensor::Tensor,
 };
 use std::borrow::Cow;
@@ -71,9 +71,9 @@ pub struct Verified {
     pub model: ModelId,
     /// True when whoever made the SRS could have forged the proof.
     pub insecure_srs: bool,
-    /// The model's input ports with the values on them.
+    /// The model's input ports with the values on them, those of a batch stacked.
     pub inputs: Vec<(PublicPort, Tensor)>,
-    /// The model's output ports with the values on them. A port's `tail` is computed in the clear.
+    /// The model's output ports with the values on them, those of a batch stacked. A port's `tail` is computed in the clear.
     pub outputs: Vec<(PublicPort, Tensor)>,
     /// What the proof is bound to.
     pub nonce: Option<Nonce>,
@@ -87,7 +87,7 @@ impl Verified {
     pub fn final_outputs(&self) -> Result<Vec<Value>, TailError> {
         self.outputs
             .iter()
-            .map(|(port, tensor)| tail::apply(tensor, &port.tail))
+            .map(|(port, tensor)| port.answer(tensor))
             .collect()
     }
 }

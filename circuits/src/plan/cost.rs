@@ -78,7 +78,7 @@ impl Cost {
     pub(crate) fn of(graph: &Graph, plan: &Plan) -> Self {
         let p = &plan.params;
         let n = 1usize << plan.k;
-        let values = |h: &super::lower::Home| h.index.len();
+        let values = |h: &super::lower::Home| plan.batch * h.index.len();
         let inputs = graph.inputs.len();
         Self {
             tape_rows: plan.rows.len(),
@@ -125,7 +125,7 @@ pub(crate) struct Candidate {
     score: f64,
 }
 
-/// Tape rows for this many lanes.
+/// Tape rows of one inference for this many lanes.
 fn tape_rows(lowered: &Lowered, lanes: usize) -> usize {
     let rows = |h: &super::lower::Home| {
         if h.flat {
@@ -218,7 +218,7 @@ pub(crate) fn candidates(
         .map(|w| glue_rows(graph, lowered, w))
         .collect();
     for lanes in lane_range {
-        let tape = tape_rows(lowered, lanes);
+        let tape = options.batch * tape_rows(lowered, lanes);
         for limb_split in options.limb_split.map_or(1..=3, |q| q..=q) {
             for clamp in clamps(demand, limb_split) {
                 for k in options.k.map_or(K_RANGE, |k| k..=k) {

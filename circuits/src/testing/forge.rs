@@ -171,12 +171,11 @@ fn sites(graph: &Graph, plan: &Plan, checker: &Checker, witness: &Witness) -> Ve
     let max = &checker.fixture.fixed().max;
     let mut found = Vec::new();
     for (row, tape) in plan.rows.iter().enumerate() {
-        let plane = &plan.planes[tape.home][tape.plane];
         let d = plan
             .affine(graph, tape.home, tape.plane)
             .map_or(1, |a| a.divisor());
         for lane in 0..tape.valid {
-            let position = plane.index[tape.offset + lane] as usize;
+            let position = plan.position(tape, lane);
             found.push(Site {
                 row,
                 lane,
