@@ -14,12 +14,16 @@ mod predict;
 mod public;
 mod tape;
 mod terms;
+#[cfg(test)]
+mod tests;
 
 pub use account::{FIELD_BITS, NoWrap, Risk};
 pub use bounds::BOUND_BITS;
 pub use cost::{Cost, Optimize, PERMUTATION_COLUMNS};
 pub use error::PlanError;
 pub(crate) use glue::{GStep, KStep, Program};
+#[cfg(any(test, feature = "test-dependencies"))]
+pub(crate) use identity::PowerRun;
 pub(crate) use identity::{Evaluated, Identity, Source};
 pub(crate) use lower::{Kind, Lowered};
 pub use predict::{Prediction, Rates, Work, bucket_additions};
@@ -139,6 +143,7 @@ impl Plan {
             excess,
             ranges: ranges(&lowered),
             max_rows,
+            batch: options.batch,
         };
         let mut shortest = usize::MAX;
         // Rows of the walk over exponents, which depends on the lanes, from the plans that were built.

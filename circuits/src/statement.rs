@@ -133,7 +133,11 @@ impl Descriptor {
             .iter()
             .map(|p| port(graph, plan, p.tensor, &p.name, false, &p.tail));
         Ok(Self {
-            version: if plan.batch == 1 { CIRCUIT_VERSION } else { BATCH_VERSION },
+            version: if plan.batch == 1 {
+                CIRCUIT_VERSION
+            } else {
+                BATCH_VERSION
+            },
             k: plan.k,
             params: plan.params.clone(),
             public_rows: to_u32(plan.public_rows)?,

@@ -15,6 +15,7 @@ use inferproof_circuits::import::onnx::load;
 use inferproof_circuits::plan::{Plan, PlanError, PlanOptions};
 use inferproof_circuits::statement::{BATCH_VERSION, CIRCUIT_VERSION, Descriptor};
 use inferproof_circuits::tensor::{DType, Tensor};
+use inferproof_circuits::testing::forge::Adversary;
 use inferproof_circuits::testing::models::{Builder, ConvSpec, everything, random_inputs};
 use inferproof_circuits::testing::{Checker, Failure, Mutant};
 
@@ -35,7 +36,14 @@ fn run(graph: &Graph, batch: usize, seed: u64) -> (Vec<Tensor>, Vec<Tensor>) {
     });
     let outputs: Vec<Vec<Tensor>> = outputs.collect();
     let stacked = |all: &[Vec<Tensor>]| {
-        let port = |at: usize| stack(&all.iter().map(|one: &Vec<Tensor>| one[at].clone()).collect::<Vec<_>>()).unwrap();
+        let port = |at: usize| {
+            stack(
+                &all.iter()
+                    .map(|one: &Vec<Tensor>| one[at].clone())
+                    .collect::<Vec<_>>(),
+            )
+            .unwrap()
+        };
         (0..all[0].len()).map(port).collect()
     };
     (stacked(&inputs), stacked(&outputs))
@@ -211,4 +219,236 @@ fn batches_of_shipped_networks_match_the_reference() {
             check(&shipped(name), &options, 1);
         }
     }
+}
+
+/// Keeps what an honest run makes.
+#[derive(Default)]
+struct Record(Vec<Vec<Cells>>);
+
+impl Fault for Record {
+    fn touch(&mut self, home: usize, position: usize, _: i64, cells: &mut Cells) {
+        self.0.resize(self.0.len().max(home + 1), Vec::new());
+        assert_eq!(self.0[home].len(), position);
+        self.0[home].push(*cells);
+    }
+}
+
+/// Gives every value these cells.
+struct Given<'a>(&'a [Vec<Cells>]);
+
+impl Fault for Given<'_> {
+    fn touch(&mut self, home: usize, position: usize, _: i64, cells: &mut Cells) {
+        *cells = self.0[home][position];
+    }
+}
+
+fn names(failures: &[Failure]) -> Vec<&str> {
+    failures.iter().map(|f| f.constraint.as_str()).collect()
+}
+
+fn without(name: &str) -> Mutant {
+    Mutant::Constraint {
+        name: name.to_owned(),
+        rows: None,
+    }
+}
+
+fn three_convolutions() -> Graph {
+    let mut b = Builder::new(4, DType::U8);
+    let x = b.input(&[1, 2, 5, 4]).unwrap();
+    let y = b.conv(x, ConvSpec::square(3, 1, 1, 1, 3)).unwrap();
+    let z = b.conv(y, ConvSpec::square(3, 1, 1, 1, 3)).unwrap();
+    let w = b.conv(z, ConvSpec::square(1, 1, 0, 1, 2)).unwrap();
+    b.finish(&[w])
+}
+
+/// Two inferences with their inputs and outputs, and each other's activations between them.
+#[test]
+fn swapped_activations_are_refused_by_the_identities_alone() {
+    let graph = three_convolutions();
+    let plan = Plan::new(&graph, &lanes(2, 2)).unwrap();
+    let descriptor = Descriptor::new(&graph, &plan).unwrap();
+    let (inputs, outputs) = run(&graph, 2, 1);
+    let instance = descriptor.instance(&inputs, &outputs).unwrap();
+    let mut honest = Record::default();
+    Witness::with_fault(&graph, &plan, &inputs, &mut honest).unwrap();
+    for hidden in [1, 2] {
+        let mut forged = honest.0.clone();
+        let half = forged[hidden].len() / 2;
+        forged[hidden].rotate_left(half);
+        assert_ne!(forged[hidden], honest.0[hidden]);
+        let verdict = |mutants: &[Mutant]| {
+            let checker = Checker::new(&graph, plan.clone(), 1, mutants);
+            let fault = &mut Given(&forged);
+            let assignment = checker.assign(&graph, &inputs, fault, instance.clone()).unwrap();
+            checker.failures(&assignment, None)
+        };
+        assert_eq!(names(&verdict(&[])), ["glue/check"], "home {hidden}");
+        assert_eq!(verdict(&[without("glue/check")]), []);
+    }
+}
+
+/// A single value of one inference where the other's belongs.
+#[test]
+fn one_activation_of_another_inference_is_refused() {
+    let graph = three_convolutions();
+    let plan = Plan::new(&graph, &lanes(3, 2)).unwrap();
+    let descriptor = Descriptor::new(&graph, &plan).unwrap();
+    let checker = Checker::new(&graph, plan.clone(), 1, &[]);
+    let (inputs, outputs) = run(&graph, 3, 2);
+    let instance = descriptor.instance(&inputs, &outputs).unwrap();
+    let mut honest = Record::default();
+    Witness::with_fault(&graph, &plan, &inputs, &mut honest).unwrap();
+    let len = honest.0[1].len() / 3;
+    let mut tried = 0;
+    for position in (0..2 * len).step_by(7) {
+        let mut forged = honest.0.clone();
+        forged[1].swap(position, position + len);
+        if forged == honest.0 {
+            continue;
+        }
+        tried += 1;
+        let fault = &mut Given(&forged);
+        let assignment = checker.assign(&graph, &inputs, fault, instance.clone()).unwrap();
+        let failures = checker.failures(&assignment, None);
+        assert_eq!(names(&failures), ["glue/check"], "value {position}");
+    }
+    assert!(tried > 10);
+}
+
+/// The answers in another order than the questions.
+#[test]
+fn swapped_outputs_are_refused_by_the_public_rows_alone() {
+    for fold_from in [usize::MAX, 1] {
+        let graph = three_convolutions();
+        let options = PlanOptions {
+            fold_from: Some(fold_from),
+            ..lanes(3, 2)
+        };
+        let plan = Plan::new(&graph, &options).unwrap();
+        let descriptor = Descriptor::new(&graph, &plan).unwrap();
+        let (inputs, outputs) = run(&graph, 3, 1);
+        let shape = &graph.tensor(graph.outputs[0].tensor).shape;
+        let mut parts = inferproof_circuits::batch::split(&outputs[0], shape).unwrap();
+        parts.swap(0, 2);
+        assert_ne!(stack(&parts).unwrap(), outputs[0]);
+        let instance = descriptor.instance(&inputs, &[stack(&parts).unwrap()]).unwrap();
+        let verdict = |mutants: &[Mutant]| {
+            let checker = Checker::new(&graph, plan.clone(), 1, mutants);
+            let assignment = checker.assign(&graph, &inputs, &mut Honest, instance.clone());
+            checker.failures(&assignment.unwrap(), None)
+        };
+        assert_eq!(names(&verdict(&[])), ["tape/public row"]);
+        assert_eq!(verdict(&[without("tape/public row")]), []);
+    }
+}
+
+/// A wrong value in each inference, and an overhang cell that would hide it if the program read one there.
+#[test]
+fn overhang_at_a_window_is_not_read() {
+    for image in 0..3 {
+        let found = (0..12).find_map(|seed| {
+            let mut b = Builder::new(seed, DType::U8);
+            let x = b.input(&[1, 2, 6, 5]).unwrap();
+            let y = b.conv(x, ConvSpec::square(3, 1, 1, 1, 3)).unwrap();
+            let graph = b.finish(&[y]);
+            let plan = Plan::new(&graph, &lanes(3, 2)).unwrap();
+            let (inputs, _) = run(&graph, 3, seed);
+            let cheat = Adversary::new(&graph, plan, inputs, seed).unwrap();
+            cheat.overhang_in_window(image)
+        });
+        let found = found.unwrap();
+        assert_eq!(names(&found.planned), ["glue/check"], "inference {image}");
+        assert_eq!(found.open, [], "inference {image}");
+    }
+}
+
+#[test]
+fn sweep_soundness_of_a_batch() {
+    for (name, graph, batch) in [
+        ("batch of 2, every operator", everything(1, DType::I8).unwrap(), 2),
+        ("batch of 3, tiny_mlp", shipped("tiny_mlp"), 3),
+        ("batch of 3, convolutions", three_convolutions(), 3),
+    ] {
+        let options = PlanOptions {
+            limb_split: Some(2),
+            batch,
+            ..PlanOptions::default()
+        };
+        let checker = Checker::new(&graph, Plan::new(&graph, &options).unwrap(), 1, &[]);
+        let (inputs, _) = run(&graph, batch, 1);
+        let (_, assignment) = checker.state(&graph, &inputs, &mut Honest).unwrap();
+        assert_eq!(checker.failures(&assignment, None), []);
+        let found = checker.sweep(&assignment);
+        println!(
+            "figure: {name}: {} advice cells changed by +-1, {} accepted; free: {:?}",
+            found.cells,
+            found.accepted.len(),
+            found.free
+        );
+        assert!(found.cells > 0);
+        assert_eq!(found.accepted, [], "columns and rows that nothing pins");
+        assert_eq!(found.not_free, [], "the list of free cells is too long");
+    }
+}
+
+/// Tensors that are not stacks of the batch's length are refused, whoever gives them.
+#[test]
+fn other_counts_are_refused() {
+    let graph = three_convolutions();
+    let plan = Plan::new(&graph, &lanes(3, 2)).unwrap();
+    let descriptor = Descriptor::new(&graph, &plan).unwrap();
+    for count in [1, 2, 4] {
+        let (inputs, outputs) = run(&graph, count, 1);
+        let error = descriptor.instance(&inputs, &outputs).unwrap_err().to_string();
+        assert!(error.contains("[3, 2, 5, 4]"), "{error}");
+        let error = Witness::new(&graph, &plan, &inputs).unwrap_err().to_string();
+        let given = format!("[{count}, 2, 5, 4]");
+        assert!(
+            error.contains("[3, 2, 5, 4]") && error.contains(&given),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn descriptors_state_the_batch_and_are_checked() {
+    let graph = three_convolutions();
+    let of = |batch| Descriptor::new(&graph, &Plan::new(&graph, &lanes(batch, 2)).unwrap()).unwrap();
+    let (one, three) = (of(1), of(3));
+    assert_eq!((one.version, one.batch), (CIRCUIT_VERSION, 1));
+    assert_eq!((three.version, three.batch), (BATCH_VERSION, 3));
+    let with = |version: u32, batch: u32| {
+        let changed = Descriptor {
+            version,
+            batch,
+            ..three.clone()
+        };
+        changed.validate()
+    };
+    assert_eq!(with(BATCH_VERSION, 3), Ok(()));
+    // A batch of fewer leaves public rows of the others open to nobody; one of more has no rows.
+    for (version, batch) in [
+        (BATCH_VERSION, 0),
+        (BATCH_VERSION, 1),
+        (BATCH_VERSION, 4),
+        (BATCH_VERSION, u32::try_from(MAX_BATCH).unwrap() + 1),
+        (BATCH_VERSION, u32::MAX),
+        (CIRCUIT_VERSION, 3),
+        (CIRCUIT_VERSION + 2, 3),
+    ] {
+        assert!(with(version, batch).is_err(), "version {version}, batch {batch}");
+    }
+}
+
+#[test]
+fn plans_that_cannot_be_had_say_so() {
+    let graph = three_convolutions();
+    let options = PlanOptions {
+        k: Some(8),
+        ..lanes(100, 1)
+    };
+    let error = Plan::new(&graph, &options).unwrap_err();
+    assert!(matches!(error, PlanError::NoPlan { .. }));
+    assert!(error.to_string().contains("a batch of 100"), "{error}");
 }

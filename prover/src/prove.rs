@@ -123,8 +123,7 @@ pub fn run_batch(graph: &Graph, inputs: &[Tensor], batch: usize) -> Result<Ran, 
         let tensors: Vec<Tensor> = runs.iter().map(|run| run.tensors[at].clone()).collect();
         ran.tensors.push(batch::stack(&tensors).map_err(named)?);
         let outputs = runs.iter().map(|run| run.outputs[at].clone()).collect();
-        ran.outputs
-            .push(batch::stack_values(outputs).map_err(named)?);
+        ran.outputs.push(batch::stack_values(outputs).map_err(named)?);
     }
     for (image, run) in runs.into_iter().enumerate() {
         ran.differing.extend(run.differing.into_iter().map(|d| {

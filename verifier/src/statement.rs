@@ -121,7 +121,9 @@ fn check_tensors(
     check_count(side, ports.len(), tensors.len())?;
     for (index, (port, tensor)) in ports.iter().zip(tensors).enumerate() {
         // A descriptor whose ports have no stacked shape is refused when the key is read.
-        let expected = descriptor.stated_shape(port).unwrap_or_else(|_| port.shape.clone());
+        let expected = descriptor
+            .stated_shape(port)
+            .unwrap_or_else(|_| port.shape.clone());
         if expected != *tensor.shape() {
             let actual = tensor.shape().clone();
             return Err(StatementMismatch::Shape {

@@ -54,7 +54,9 @@ impl Plan {
         let scales = homes.flat_map(|(h, planes)| {
             let of = move |scale| {
                 let used = planes.iter().filter(|p| p.height > 0);
-                used.map(|p| first + p.exponent(0, 0, at, scale)).max().unwrap_or(0)
+                used.map(|p| first + p.exponent(0, 0, at, scale))
+                    .max()
+                    .unwrap_or(0)
             };
             [of(h.value_scale), of(h.accumulator_scale)]
         });

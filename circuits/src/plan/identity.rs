@@ -195,3 +195,33 @@ impl From<Collision> for PlanError {
         Self::RowStride
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Overhang of a window of three columns with one more on each side, in two images.
+    fn overhang(pitch: usize) -> Result<Vec<usize>, Collision> {
+        let at = Point {
+            lanes: 1,
+            images: 2,
+            pitch,
+        };
+        let mut builder = Builder::new(at, std::iter::once(-1));
+        (0..3).for_each(|j| builder.mark_window(j));
+        builder.mark_outside(-1);
+        builder.mark_outside(3);
+        builder.finish()
+    }
+
+    #[test]
+    fn windows_and_overhangs_of_all_images_are_apart() {
+        // Windows that overlap; an overhang in the other image's window.
+        for pitch in [1, 2, 3] {
+            assert!(overhang(pitch).is_err(), "pitch {pitch}");
+        }
+        // Overhangs may meet.
+        assert_eq!(overhang(4).ok(), Some(vec![0, 4, 8]));
+        assert_eq!(overhang(5).ok(), Some(vec![0, 4, 5, 9]));
+    }
+}

@@ -39,7 +39,8 @@ pub(super) fn cut(home: &Home, lanes: usize, images: usize) -> Vec<Plane> {
         return home.index.chunks(lanes).map(chunk).collect();
     }
     let (h, w) = (home.geometry.height, home.geometry.width);
-    home.geometry.planes(images, |c, i, j| home.index[(c * h + i) * w + j])
+    home.geometry
+        .planes(images, |c, i, j| home.index[(c * h + i) * w + j])
 }
 
 /// What each tape row holds, and the distinct row steps and lane patterns.

@@ -51,7 +51,9 @@ impl PublicBlock {
     /// The row after the last one, where it can be counted.
     pub(super) fn last_row(&self, grid: Grid) -> Option<usize> {
         let rows = (self.height as usize).checked_mul(self.planes as usize)?;
-        let rows = rows.checked_mul(grid.images)?.checked_mul(self.chunks(grid.lanes))?;
+        let rows = rows
+            .checked_mul(grid.images)?
+            .checked_mul(self.chunks(grid.lanes))?;
         rows.checked_add(self.row as usize)
     }
 

@@ -5,7 +5,10 @@
 //! named constraint and at no other, and a circuit without that constraint accepts it.
 
 mod gates;
+mod overhang;
 mod ranges;
+
+pub use overhang::Refusal;
 
 use super::{Assignment, Checker, Failure, Mutant};
 use crate::assign::{Cells, Fault, PhaseOne, Witness, WitnessError, phase_one};

@@ -109,7 +109,9 @@ pub fn show_value(name: &str, value: &Value, batch: usize) -> String {
     if batch == 1 {
         return format!("{name} {}: {}", value.shape(), each(0));
     }
-    let lines: Vec<String> = (0..batch).map(|image| format!("\n  {image}: {}", each(image))).collect();
+    let lines: Vec<String> = (0..batch)
+        .map(|image| format!("\n  {image}: {}", each(image)))
+        .collect();
     format!("{name} {}:{}", value.shape(), lines.concat())
 }
 

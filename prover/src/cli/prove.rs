@@ -70,7 +70,10 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         say!("{}", Json::Object(figures));
         return Ok(());
     }
-    say!("{}", json::show_outputs(keys.graph(), &proved.ran.outputs, keys.plan().batch));
+    say!(
+        "{}",
+        json::show_outputs(keys.graph(), &proved.ran.outputs, keys.plan().batch)
+    );
     say!("{}", json::exactness(keys.graph(), &proved.ran.differing));
     say!("model id {id}");
     say!(
