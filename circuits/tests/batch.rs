@@ -16,7 +16,7 @@ use inferproof_circuits::plan::{Plan, PlanError, PlanOptions};
 use inferproof_circuits::statement::{BATCH_VERSION, CIRCUIT_VERSION, Descriptor};
 use inferproof_circuits::tensor::{DType, Tensor};
 use inferproof_circuits::testing::forge::Adversary;
-use inferproof_circuits::testing::models::{Builder, ConvSpec, everything, random_inputs};
+use inferproof_circuits::testing::models::{Builder, ConvSpec, everything, random_batch, random_inputs};
 use inferproof_circuits::testing::{Checker, Failure, Mutant};
 
 struct Honest;
@@ -27,26 +27,18 @@ impl Fault for Honest {
 
 /// Different inputs for each inference, and what the network makes of them, stacked.
 fn run(graph: &Graph, batch: usize, seed: u64) -> (Vec<Tensor>, Vec<Tensor>) {
-    let seeds = (1000 * seed..).take(batch);
-    let inputs: Vec<Vec<Tensor>> = seeds.map(|s| random_inputs(graph, s).unwrap()).collect();
-    let outputs = inputs.iter().map(|inputs| {
-        let values = graph.run(inputs).unwrap();
+    let outputs = (seed..).take(batch).map(|seed| {
+        let values = graph.run(&random_inputs(graph, seed).unwrap()).unwrap();
         let outputs = graph.outputs.iter().map(|o| values[o.tensor.0].clone());
         outputs.collect::<Vec<_>>()
     });
     let outputs: Vec<Vec<Tensor>> = outputs.collect();
-    let stacked = |all: &[Vec<Tensor>]| {
-        let port = |at: usize| {
-            stack(
-                &all.iter()
-                    .map(|one: &Vec<Tensor>| one[at].clone())
-                    .collect::<Vec<_>>(),
-            )
-            .unwrap()
-        };
-        (0..all[0].len()).map(port).collect()
+    let port = |at: usize| {
+        let parts: Vec<Tensor> = outputs.iter().map(|one| one[at].clone()).collect();
+        stack(&parts).unwrap()
     };
-    (stacked(&inputs), stacked(&outputs))
+    let stacked = (0..graph.outputs.len()).map(port).collect();
+    (random_batch(graph, seed, batch).unwrap(), stacked)
 }
 
 fn check(graph: &Graph, options: &PlanOptions, seed: u64) {
@@ -427,7 +419,7 @@ fn descriptors_state_the_batch_and_are_checked() {
         changed.validate()
     };
     assert_eq!(with(BATCH_VERSION, 3), Ok(()));
-    // A batch of fewer leaves public rows of the others open to nobody; one of more has no rows.
+    // A batch of one more has more public rows than there are.
     for (version, batch) in [
         (BATCH_VERSION, 0),
         (BATCH_VERSION, 1),

@@ -248,9 +248,17 @@ fn is_usable(info: &TensorInfo) -> bool {
     info.scale.is_finite() && info.scale > 0.0 && range.contains(&info.zero_point)
 }
 
-/// Equal, or equal after a leading 1 of one of them.
+/// Equal, or equal after a leading 1 of one of them, or after a 1 behind the first axis of `found`: samples of a batch
+/// that have a batch axis of their own.
 fn is_same_shape(found: &[usize], wanted: &[usize]) -> bool {
-    found == wanted || found.split_first() == Some((&1, wanted)) || wanted.split_first() == Some((&1, found))
+    let of_samples = match (found, wanted) {
+        ([samples, 1, found @ ..], [batch, wanted @ ..]) => samples == batch && found == wanted,
+        _ => false,
+    };
+    found == wanted
+        || found.split_first() == Some((&1, wanted))
+        || wanted.split_first() == Some((&1, found))
+        || of_samples
 }
 
 /// `clamp(round_half_even(x / S) + z)`; none for NaN. Infinities clamp.
