@@ -1,7 +1,8 @@
 //! Phase 1: the integers of every tape row, operator by operator.
 
+use super::batch::{Shifted, split_inputs};
 use crate::batch;
-use crate::graph::{Graph, InputPort};
+use crate::graph::Graph;
 use crate::ops::{Add, Op, OpError};
 use crate::plan::{Kind, Plan};
 use crate::quant::{Affine, DIVISOR_SHIFT, Requantize};
@@ -126,20 +127,6 @@ fn touch_all(fault: &mut dyn Fault, home: usize, divisor: i64, cells: &mut [Cell
     }
 }
 
-/// A fault hook for one inference of a batch.
-struct Shifted<'a> {
-    fault: &'a mut dyn Fault,
-    plan: &'a Plan,
-    image: usize,
-}
-
-impl Fault for Shifted<'_> {
-    fn touch(&mut self, home: usize, position: usize, divisor: i64, cells: &mut Cells) {
-        let before = self.image * self.plan.lowered.homes[home].index.len();
-        self.fault.touch(home, before + position, divisor, cells);
-    }
-}
-
 /// Integers of every home in one inference.
 fn one_inference(
     graph: &Graph,
@@ -174,29 +161,6 @@ fn one_inference(
         homes[home] = made;
     }
     Ok(homes)
-}
-
-/// Every input by inference.
-fn split_inputs(graph: &Graph, inputs: &[Tensor], batch: usize) -> Result<Vec<Vec<Tensor>>, WitnessError> {
-    if inputs.len() != graph.inputs.len() {
-        return Err(WitnessError::Inputs {
-            expected: graph.inputs.len(),
-            actual: inputs.len(),
-        });
-    }
-    let split = |(port, tensor): (&InputPort, &Tensor)| {
-        let info = graph.tensor(port.tensor);
-        let expected = batch::stacked_shape(&info.shape, batch)?;
-        if *tensor.shape() != expected || tensor.dtype() != info.dtype {
-            return Err(WitnessError::Shape {
-                name: port.name.clone(),
-                expected: format!("{expected} {}", info.dtype),
-                actual: format!("{} {}", tensor.shape(), tensor.dtype()),
-            });
-        }
-        Ok(batch::split(tensor, &info.shape)?)
-    };
-    graph.inputs.iter().zip(inputs).map(split).collect()
 }
 
 /// Divisor of every value of a home, in logical order; 1 where there is none.
