@@ -3,6 +3,7 @@
 //! Everything here is plain data, so that a test can look at a circuit, change a cell, and check every constraint
 //! without a proof. [`crate::circuit`] is the only place that hands cells to halo2.
 
+mod batch;
 mod fixed;
 mod phases;
 mod witness;

@@ -1,6 +1,7 @@
 //! Integer graphs of quantized networks, their import from ONNX, and the circuit that proves them.
 
 pub mod assign;
+pub mod batch;
 mod chips;
 pub mod circuit;
 pub mod graph;

@@ -14,18 +14,23 @@ mod predict;
 mod public;
 mod tape;
 mod terms;
+#[cfg(test)]
+mod tests;
 
 pub use account::{FIELD_BITS, NoWrap, Risk};
 pub use bounds::BOUND_BITS;
 pub use cost::{Cost, Optimize, PERMUTATION_COLUMNS};
 pub use error::PlanError;
 pub(crate) use glue::{GStep, KStep, Program};
+#[cfg(any(test, feature = "test-dependencies"))]
+pub(crate) use identity::PowerRun;
 pub(crate) use identity::{Evaluated, Identity, Source};
 pub(crate) use lower::{Kind, Lowered};
 pub use predict::{Prediction, Rates, Work, bucket_additions};
 pub use public::FOLD_FROM;
 pub(crate) use tape::TapeRow;
 
+use crate::batch::MAX_BATCH;
 use crate::graph::Graph;
 use crate::ops::{Add, Conv2d, Dense, Op};
 use crate::params::CircuitParams;
@@ -44,7 +49,7 @@ pub const RESERVED_ROWS: usize = 7;
 pub const K_RANGE: std::ops::RangeInclusive<u32> = 4..=24;
 
 /// What the caller may choose; `None` leaves the choice to the planner.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct PlanOptions {
     /// Log2 of the number of rows.
     pub k: Option<u32>,
@@ -56,6 +61,22 @@ pub struct PlanOptions {
     pub optimize: Optimize,
     /// Public rows from which on several share an instance value; by default [`FOLD_FROM`].
     pub fold_from: Option<usize>,
+    /// Inferences in one proof, 1 to [`MAX_BATCH`].
+    pub batch: usize,
+}
+
+impl Default for PlanOptions {
+    /// One inference, the rest left to the planner.
+    fn default() -> Self {
+        Self {
+            k: None,
+            lanes: None,
+            limb_split: None,
+            optimize: Optimize::default(),
+            fold_from: None,
+            batch: 1,
+        }
+    }
 }
 
 impl PlanOptions {
@@ -69,6 +90,7 @@ impl PlanOptions {
         let parts: Vec<String> = named
             .iter()
             .filter_map(|(name, value)| value.map(|v| format!("{name}{v}")))
+            .chain((self.batch > 1).then(|| format!("a batch of {}", self.batch)))
             .collect();
         match parts[..] {
             [] => "any number of rows and lanes".to_owned(),
@@ -86,8 +108,11 @@ pub struct Plan {
     pub params: CircuitParams,
     /// Counts and estimates.
     pub cost: Cost,
-    /// Row stride S: exponent distance between image rows.
-    pub row_stride: usize,
+    /// Inferences in one proof.
+    pub batch: usize,
+    /// Pitch P: exponent distance between the images of a batch. The row stride S, the distance between image rows, is
+    /// as many times that as there are images.
+    pub pitch: usize,
     pub(crate) lowered: Lowered,
     pub(crate) planes: Vec<Vec<Plane>>,
     pub(crate) rows: Vec<TapeRow>,
@@ -102,6 +127,12 @@ impl Plan {
     /// # Errors
     /// [`PlanError`] when a part of the graph cannot be laid out, a bound is passed, or the options cannot be met.
     pub fn new(graph: &Graph, options: &PlanOptions) -> Result<Self, PlanError> {
+        if !(1..=MAX_BATCH).contains(&options.batch) {
+            return Err(PlanError::Batch {
+                batch: options.batch,
+                limit: MAX_BATCH,
+            });
+        }
         let lowered = lower::lower(graph)?;
         check_bounds(graph, &lowered)?;
         let max_rows = lowered.steps.iter().any(|s| matches!(s.kind, Kind::Max(..)));
@@ -112,6 +143,7 @@ impl Plan {
             excess,
             ranges: ranges(&lowered),
             max_rows,
+            batch: options.batch,
         };
         let mut shortest = usize::MAX;
         // Rows of the walk over exponents, which depends on the lanes, from the plans that were built.
@@ -123,7 +155,7 @@ impl Plan {
                 shortest = shortest.min(candidate.glue_rows + walk);
                 continue;
             }
-            let built = Self::build(graph, &lowered, candidate, options.fold_from.unwrap_or(FOLD_FROM))?;
+            let built = Self::build(graph, &lowered, candidate, options)?;
             let rows = built.cost.rows_needed();
             if rows <= room {
                 return Ok(built);
@@ -144,56 +176,35 @@ impl Plan {
         graph: &Graph,
         lowered: &Lowered,
         choice: cost::Candidate,
-        fold_from: usize,
+        options: &PlanOptions,
     ) -> Result<Self, PlanError> {
-        let lanes = choice.lanes;
-        let mut planes: Vec<Vec<Plane>> = lowered.homes.iter().map(|h| cut(h, lanes)).collect();
+        let (lanes, images) = (choice.lanes, options.batch);
+        let mut planes: Vec<Vec<Plane>> = lowered.homes.iter().map(|h| cut(h, lanes, images)).collect();
         let public = public_homes(graph, lowered)?;
         let (num_rows, public_rows) = place(&mut planes, &public, lanes);
-        let widest = planes
-            .iter()
-            .flatten()
-            .map(|p| lanes * p.chunks(lanes))
-            .max()
-            .unwrap_or(1);
-        let lopsided = lowered
-            .homes
-            .iter()
-            .flat_map(|h| [h.value_scale, h.accumulator_scale]);
-        let mut stride = widest * lopsided.map(|s| s.1.div_ceil(s.0)).max().unwrap_or(1);
-        let highest = 4 * stride + 64;
-        let identities = loop {
-            let at = Point { lanes, stride };
-            let context = Context {
-                graph,
-                lowered,
-                planes: &planes,
-                at,
-                weight_lanes: choice.weight_lanes,
-            };
-            let found = lowered
-                .steps
-                .iter()
-                .map(|s| context.identity(s))
-                .collect::<Result<Vec<_>, _>>();
-            match found {
-                Err(PlanError::RowStride) if stride < highest => stride += 1,
-                other => break other?,
-            }
+        let pitch = smallest_pitch(lowered, &planes, lanes, images);
+        let context = |pitch| Context {
+            graph,
+            lowered,
+            planes: &planes,
+            at: Point { lanes, images, pitch },
+            weight_lanes: choice.weight_lanes,
         };
+        let (at, identities) = apart(context, pitch)?;
         let mut program = Program::default();
         for (n, identity) in identities.iter().enumerate() {
             program.append(n, identity, choice.weight_lanes);
         }
-        let tape = Tape::new(lowered, &planes, num_rows, Point { lanes, stride });
-        let folded = folded(public_rows, lanes, fold_from);
+        let tape = Tape::new(lowered, &planes, num_rows, at);
+        let folded = folded(public_rows, lanes, options.fold_from.unwrap_or(FOLD_FROM));
         let params = circuit_params(lowered, &choice, &tape, folded)?;
         let rows = tape.rows;
         let mut plan = Self {
             k: choice.k,
             params,
             cost: Cost::default(),
-            row_stride: stride,
+            batch: images,
+            pitch: at.pitch,
             lowered: lowered.clone(),
             planes,
             rows,
@@ -203,6 +214,21 @@ impl Plan {
         };
         plan.cost = Cost::of(graph, &plan);
         Ok(plan)
+    }
+
+    /// What the exponents of this plan depend on.
+    pub(crate) fn point(&self) -> Point {
+        Point {
+            lanes: self.params.num_lanes(),
+            images: self.batch,
+            pitch: self.pitch,
+        }
+    }
+
+    /// Position in the witness of the value in a lane of a row.
+    pub(crate) fn position(&self, row: &TapeRow, lane: usize) -> usize {
+        let own = self.planes[row.home][row.plane].index[row.offset + lane] as usize;
+        row.image * self.lowered.homes[row.home].index.len() + own
     }
 
     /// Counts of the prover's primitive operations.
@@ -255,5 +281,41 @@ impl Plan {
     /// Log2 of the number of rows that can carry constraints, exclusive end.
     pub(crate) fn active_rows(&self) -> usize {
         (1 << self.k) - RESERVED_ROWS
+    }
+}
+
+/// The pitch to begin with: no image row may reach the next one at the scales of its own tensor.
+fn smallest_pitch(lowered: &Lowered, planes: &[Vec<Plane>], lanes: usize, images: usize) -> usize {
+    let span = |p: &Plane| lanes * p.chunks(lanes);
+    let scales = |h: &lower::Home| [h.value_scale, h.accumulator_scale];
+    if images > 1 {
+        // Images are as far apart at every scale.
+        let homes = lowered.homes.iter().zip(planes);
+        let spans = homes.map(|(home, planes)| {
+            let widest = planes.iter().map(span).max().unwrap_or(1);
+            scales(home).map(|s| s.1).into_iter().max().unwrap_or(1) * widest
+        });
+        return spans.max().unwrap_or(1);
+    }
+    let widest = planes.iter().flatten().map(span).max().unwrap_or(1);
+    let lopsided = lowered.homes.iter().flat_map(scales);
+    widest * lopsided.map(|s| s.1.div_ceil(s.0)).max().unwrap_or(1)
+}
+
+/// The identities at the smallest pitch, from `pitch` on, at which every window is apart from all that lies outside it.
+fn apart<'a>(
+    context: impl Fn(usize) -> Context<'a>,
+    pitch: usize,
+) -> Result<(Point, Vec<Identity>), PlanError> {
+    let mut context_at = context(pitch);
+    let highest = 4 * pitch + 64;
+    loop {
+        let steps = context_at.lowered.steps.iter();
+        match steps.map(|s| context_at.identity(s)).collect() {
+            Err(PlanError::RowStride) if context_at.at.pitch < highest => {
+                context_at = context(context_at.at.pitch + 1);
+            }
+            found => return Ok((context_at.at, found?)),
+        }
     }
 }

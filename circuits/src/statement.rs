@@ -1,19 +1,26 @@
 //! The public side of a circuit: which tensors are stated, and where their bytes stand in the instance column.
 
 mod block;
+mod instance;
+mod wire;
 
 pub use block::PublicBlock;
 
+use crate::batch::{self, MAX_BATCH};
 use crate::graph::Graph;
 use crate::params::{CircuitParams, INSTANCE_BYTES, ParamsError};
 use crate::plan::{Plan, PlanError};
-use crate::tail::TailOp;
-use crate::tensor::{DType, Shape, Tensor};
+use crate::tail::{self, TailError, TailOp, Value};
+use crate::tensor::{DType, Shape, Tensor, TensorError};
+use block::Grid;
 use halo2_proofs::halo2curves::bn256::Fr;
+use instance::Packed;
 use serde::{Deserialize, Serialize};
 
 /// Version of the circuit: any change of a constraint or of the layout changes it.
 pub const CIRCUIT_VERSION: u32 = 2;
+/// As [`CIRCUIT_VERSION`], of a circuit for several inferences.
+pub const BATCH_VERSION: u32 = 3;
 /// Most public tensors.
 pub const MAX_PORTS: usize = 64;
 /// Most public rows.
@@ -27,7 +34,9 @@ pub enum StatementError {
     #[error(transparent)]
     Params(#[from] ParamsError),
     /// Another circuit version.
-    #[error("circuit version {found}, this program knows version {CIRCUIT_VERSION}; make the key again")]
+    #[error(
+        "circuit version {found}, this program knows versions {CIRCUIT_VERSION} and {BATCH_VERSION}; make the key again"
+    )]
     Version {
         /// Version found.
         found: u32,
@@ -71,7 +80,7 @@ pub enum StatementError {
 pub struct PublicPort {
     /// Name of the graph's input or output.
     pub name: String,
-    /// Logical shape.
+    /// Logical shape in one inference.
     pub shape: Shape,
     /// Element type.
     pub dtype: DType,
@@ -87,14 +96,14 @@ pub struct PublicPort {
     pub lo: i32,
     /// Largest byte.
     pub range: u32,
-    /// Where the values stand.
+    /// Where the values of one inference stand.
     pub blocks: Vec<PublicBlock>,
 }
 
 /// Everything that a verifier needs beside commitments.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Descriptor {
-    /// [`CIRCUIT_VERSION`].
+    /// [`CIRCUIT_VERSION`] for one inference, [`BATCH_VERSION`] for several.
     pub version: u32,
     /// Log2 of the number of rows.
     pub k: u32,
@@ -106,6 +115,9 @@ pub struct Descriptor {
     pub inputs: Vec<PublicPort>,
     /// Outputs, in the graph's order.
     pub outputs: Vec<PublicPort>,
+    /// Inferences that one proof states; each port states as many tensors, stacked along the first axis
+    /// ([`batch::stacked_shape`]).
+    pub batch: u32,
 }
 
 impl Descriptor {
@@ -123,13 +135,39 @@ impl Descriptor {
             .iter()
             .map(|p| port(graph, plan, p.tensor, &p.name, false, &p.tail));
         Ok(Self {
-            version: CIRCUIT_VERSION,
+            version: if plan.batch == 1 {
+                CIRCUIT_VERSION
+            } else {
+                BATCH_VERSION
+            },
             k: plan.k,
             params: plan.params.clone(),
             public_rows: to_u32(plan.public_rows)?,
             inputs: inputs.collect::<Result<_, _>>()?,
             outputs: outputs.collect::<Result<_, _>>()?,
+            batch: to_u32(plan.batch)?,
         })
+    }
+
+    /// Inferences that one proof states.
+    #[must_use]
+    pub fn num_inferences(&self) -> usize {
+        self.batch as usize
+    }
+
+    /// Shape of the tensor that a port states.
+    ///
+    /// # Errors
+    /// [`TensorError`], for no port of a descriptor that [`Descriptor::validate`] accepts.
+    pub fn stated_shape(&self, port: &PublicPort) -> Result<Shape, TensorError> {
+        batch::stacked_shape(&port.shape, self.num_inferences())
+    }
+
+    fn grid(&self) -> Grid {
+        Grid {
+            lanes: self.params.num_lanes(),
+            images: self.num_inferences(),
+        }
     }
 
     /// Checks a descriptor from outside: bounds, and that every public row is filled by exactly one value per lane in use.
@@ -137,11 +175,13 @@ impl Descriptor {
     /// # Errors
     /// [`StatementError`] with the first contradiction.
     pub fn validate(&self) -> Result<(), StatementError> {
-        if self.version != CIRCUIT_VERSION {
-            return Err(StatementError::Version { found: self.version });
+        let wrong = |what| StatementError::Descriptor { what };
+        match (self.version, self.num_inferences()) {
+            (CIRCUIT_VERSION, 1) | (BATCH_VERSION, 2..=MAX_BATCH) => {}
+            (CIRCUIT_VERSION | BATCH_VERSION, _) => return Err(wrong("batch")),
+            _ => return Err(StatementError::Version { found: self.version }),
         }
         self.params.validate()?;
-        let wrong = |what| StatementError::Descriptor { what };
         let rows = self.public_rows as usize;
         if !crate::plan::K_RANGE.contains(&self.k) {
             return Err(wrong("k"));
@@ -181,17 +221,21 @@ impl Descriptor {
         if port.lo < port.dtype.min() || hi > i64::from(port.dtype.max()) || port.range == 0 {
             return Err("range of a port");
         }
-        crate::tail::validate(&port.shape, port.dtype, &port.tail).map_err(|_| "tail of a port")?;
+        let (answer, _) =
+            tail::validate(&port.shape, port.dtype, &port.tail).map_err(|_| "tail of a port")?;
+        for shape in [&port.shape, &answer] {
+            batch::stacked_shape(shape, self.num_inferences()).map_err(|_| "shape of a port in a batch")?;
+        }
         let len = port.shape.len();
-        let lanes = self.params.num_lanes();
+        let grid = self.grid();
         let mut seen = vec![false; len];
         for block in &port.blocks {
             let values = block.num_values().filter(|n| (1..=len).contains(n));
-            let fits = block.last_row(lanes).is_some_and(|last| last <= rows);
+            let fits = block.last_row(grid).is_some_and(|last| last <= rows);
             if values.is_none() || !fits {
                 return Err("block of a port");
             }
-            block.visit(lanes, &mut |_, _, at| {
+            block.visit(grid, 0, &mut |_, _, at| {
                 let cell = usize::try_from(at).ok().and_then(|at| seen.get_mut(at));
                 let cell = cell.ok_or("index of a block")?;
                 if std::mem::replace(cell, true) {
@@ -231,108 +275,26 @@ impl Descriptor {
                 });
             }
             for (port, tensor) in ports.iter().zip(tensors) {
-                port.fill(&mut bytes, tensor)?;
+                port.fill(self, &mut bytes, tensor)?;
             }
         }
         Ok(bytes.values())
     }
 }
 
-/// The bytes of an instance column: row r of the tape is part `r / stated` of instance value `r % stated`.
-struct Packed {
-    lanes: usize,
-    stated: usize,
-    rows: usize,
-    /// Bytes of one instance value.
-    width: usize,
-    /// The row that was asked for last, and where its bytes begin.
-    last: (usize, usize),
-    bytes: Vec<Option<u8>>,
-}
-
-impl Packed {
-    fn new(descriptor: &Descriptor) -> Self {
-        let (lanes, rows) = (descriptor.params.num_lanes(), descriptor.public_rows as usize);
-        let stated = descriptor.instance_rows();
-        let width = lanes * rows.div_ceil(stated.max(1));
-        Self {
-            lanes,
-            stated,
-            rows,
-            width,
-            last: (0, 0),
-            bytes: vec![None; stated * width],
-        }
-    }
-
-    fn cell(&mut self, row: usize, lane: usize) -> Option<&mut Option<u8>> {
-        if row >= self.rows || lane >= self.lanes {
-            return None;
-        }
-        if row != self.last.0 {
-            let start = row % self.stated * self.width + row / self.stated * self.lanes;
-            self.last = (row, start);
-        }
-        self.bytes.get_mut(self.last.1 + lane)
-    }
-
-    /// Bytes that no tensor fills are zero.
-    fn values(&self) -> Vec<Fr> {
-        let pack = |bytes: &[Option<u8>]| {
-            let mut limbs = [0; 4];
-            for (limb, bytes) in limbs.iter_mut().zip(bytes.chunks(8)) {
-                *limb = bytes
-                    .iter()
-                    .rev()
-                    .fold(0, |sum, byte| sum << 8 | u64::from(byte.unwrap_or(0)));
-            }
-            Fr::from_raw(limbs)
-        };
-        self.bytes.chunks(self.width.max(1)).map(pack).collect()
-    }
-}
-
 impl PublicPort {
-    /// Writes the tensor's bytes to their rows.
-    fn fill(&self, bytes: &mut Packed, tensor: &Tensor) -> Result<(), StatementError> {
-        let mismatch = |actual: String| StatementError::Tensor {
-            name: self.name.clone(),
-            expected: format!(
-                "{} {} in {}..={}",
-                self.shape,
-                self.dtype,
-                self.lo,
-                i64::from(self.lo) + i64::from(self.range)
-            ),
-            actual,
-        };
-        if tensor.shape() != &self.shape || tensor.dtype() != self.dtype {
-            return Err(mismatch(format!("{} {}", tensor.shape(), tensor.dtype())));
+    /// What the network answers where the port is an output: the operators in the clear, on the stated integers of each
+    /// inference.
+    ///
+    /// # Errors
+    /// [`TailError`] for a tensor that is not the port's.
+    pub fn answer(&self, stated: &Tensor) -> Result<Value, TailError> {
+        if stated.data().len() == self.shape.len() {
+            return tail::apply(stated, &self.tail);
         }
-        let lanes = bytes.lanes;
-        let mut put = |row: usize, lane: usize, at: i64| {
-            let value = usize::try_from(at).ok().and_then(|at| tensor.data().get(at));
-            let value = *value.ok_or(StatementError::Descriptor {
-                what: "index of a block",
-            })?;
-            let byte = value.checked_sub(self.lo).and_then(|v| u8::try_from(v).ok());
-            let byte = byte.filter(|b| u32::from(*b) <= self.range);
-            let byte = byte.ok_or_else(|| mismatch(format!("{value} at flat index {at}")))?;
-            let cell = bytes.cell(row, lane);
-            let cell = cell.ok_or(StatementError::Descriptor {
-                what: "row of a block",
-            })?;
-            if cell.is_some_and(|old| old != byte) {
-                return Err(StatementError::Contradiction {
-                    name: self.name.clone(),
-                });
-            }
-            *cell = Some(byte);
-            Ok(())
-        };
-        self.blocks
-            .iter()
-            .try_for_each(|block| block.visit(lanes, &mut put))
+        let inferences = batch::split(stated, &self.shape)?;
+        let answers = inferences.iter().map(|tensor| tail::apply(tensor, &self.tail));
+        Ok(batch::stack_values(answers.collect::<Result<_, _>>()?)?)
     }
 }
 
@@ -358,7 +320,11 @@ fn port(
         .ok_or_else(|| PlanError::unknown_tensor(graph, id))?;
     let home = &plan.lowered.homes[operand.home];
     let view = |l: &u32| i64::from(operand.view(*l));
-    let blocks = block::blocks(&plan.planes[operand.home], plan.params.num_lanes(), view)?;
+    let grid = Grid {
+        lanes: plan.params.num_lanes(),
+        images: plan.batch,
+    };
+    let blocks = block::blocks(&plan.planes[operand.home], grid, view)?;
     Ok(PublicPort {
         name: name.to_owned(),
         shape: info.shape.clone(),

@@ -7,6 +7,7 @@
 )]
 
 use inferproof_circuits::assign::{Cells, Fault, Witness};
+use inferproof_circuits::batch::stack;
 use inferproof_circuits::graph::{Graph, Node, TensorId, TensorInfo};
 use inferproof_circuits::ops::{AvgKind, AvgPool, MaxPool, Op, Window};
 use inferproof_circuits::plan::{Plan, PlanOptions};
@@ -14,7 +15,7 @@ use inferproof_circuits::quant::{self as fit, OutputQuant, STEP_DIVISOR};
 use inferproof_circuits::statement::Descriptor;
 use inferproof_circuits::tensor::{DType, Shape};
 use inferproof_circuits::testing::Checker;
-use inferproof_circuits::testing::models::{Builder, ConvSpec, everything, random_inputs};
+use inferproof_circuits::testing::models::{Builder, ConvSpec, everything, random_batch, random_inputs};
 
 struct Honest;
 
@@ -28,10 +29,18 @@ fn check(graph: &Graph, options: &PlanOptions, seed: u64) {
     let descriptor = Descriptor::new(graph, &plan).unwrap();
     descriptor.validate().unwrap();
     let checker = Checker::new(graph, plan, seed, &[]);
-    let inputs = random_inputs(graph, seed).unwrap();
-    let values = graph.run(&inputs).unwrap();
+    let inputs = random_batch(graph, seed, options.batch).unwrap();
+    let runs = (seed..).take(options.batch).map(|seed| {
+        let inputs = random_inputs(graph, seed).unwrap();
+        graph.run(&inputs).unwrap()
+    });
+    let runs: Vec<_> = runs.collect();
     let witness = Witness::new(graph, checker.plan(), &inputs).unwrap();
-    let outputs: Vec<_> = graph.outputs.iter().map(|o| values[o.tensor.0].clone()).collect();
+    let output = |id: TensorId| {
+        let parts: Vec<_> = runs.iter().map(|values| values[id.0].clone()).collect();
+        stack(&parts).unwrap()
+    };
+    let outputs: Vec<_> = graph.outputs.iter().map(|o| output(o.tensor)).collect();
     for (port, expected) in graph.outputs.iter().zip(&outputs) {
         assert_eq!(
             &witness.tensor(graph, checker.plan(), port.tensor).unwrap(),
@@ -42,6 +51,13 @@ fn check(graph: &Graph, options: &PlanOptions, seed: u64) {
     let assignment = checker.assign(graph, &inputs, &mut Honest, instance).unwrap();
     let failures = checker.failures(&assignment, None);
     assert!(failures.is_empty(), "{options:?}: {failures:?}");
+}
+
+/// One inference, and several in one circuit.
+fn check_batches(graph: &Graph, options: &PlanOptions, seed: u64) {
+    for batch in [1, 3] {
+        check(graph, &PlanOptions { batch, ..*options }, seed);
+    }
 }
 
 #[test]
@@ -110,7 +126,7 @@ fn matches_reference_with_strict_rounding() {
                 lanes: Some(lanes),
                 ..PlanOptions::default()
             };
-            check(&graph, &options, seed);
+            check_batches(&graph, &options, seed);
         }
     }
 }
@@ -199,7 +215,7 @@ fn matches_reference_with_strict_rounding_and_strides() {
                 lanes: Some(lanes),
                 ..PlanOptions::default()
             };
-            check(graph, &options, 5);
+            check_batches(graph, &options, 5);
         }
     }
 }
@@ -259,7 +275,7 @@ fn matches_reference_on_odd_windows() {
         let y = b.conv(x, spec).unwrap();
         let graph = b.finish(&[y]);
         for lanes in [1, 3, 4] {
-            check(
+            check_batches(
                 &graph,
                 &PlanOptions {
                     lanes: Some(lanes),
@@ -381,7 +397,7 @@ fn matches_reference_on_padded_max_pools_over_any_zero_point() {
                     lanes: Some(lanes),
                     ..PlanOptions::default()
                 };
-                check(&graph, &options, 21);
+                check_batches(&graph, &options, 21);
             }
         }
     }
@@ -414,7 +430,7 @@ fn matches_reference_on_padded_and_single_averages() {
                 lanes: Some(lanes),
                 ..PlanOptions::default()
             };
-            check(&graph, &options, 23);
+            check_batches(&graph, &options, 23);
         }
     }
 }

@@ -13,7 +13,7 @@ use inferproof_circuits::params::Clamp;
 use inferproof_circuits::plan::{Plan, PlanOptions};
 use inferproof_circuits::tensor::DType;
 use inferproof_circuits::testing::forge::Adversary;
-use inferproof_circuits::testing::models::{Builder, ConvSpec, random_inputs};
+use inferproof_circuits::testing::models::{Builder, ConvSpec, random_batch};
 use inferproof_circuits::testing::{End, Mutant};
 use rayon::prelude::*;
 
@@ -28,6 +28,8 @@ struct Case {
     /// Kernel of the first convolution: the smaller, the smaller the clamp magnitudes.
     kernel: usize,
     max: bool,
+    /// Inferences.
+    batch: usize,
 }
 
 const SPLIT: Case = Case {
@@ -36,6 +38,7 @@ const SPLIT: Case = Case {
     zero: None,
     kernel: 3,
     max: true,
+    batch: 1,
 };
 const SEEDS: u64 = 12;
 
@@ -64,10 +67,11 @@ impl Case {
             lanes: Some(2),
             limb_split: Some(self.limb_split),
             k: self.k,
+            batch: self.batch,
             ..PlanOptions::default()
         };
         let plan = Plan::new(graph, &options).unwrap();
-        Adversary::new(graph, plan, random_inputs(graph, seed).unwrap(), seed).unwrap()
+        Adversary::new(graph, plan, random_batch(graph, seed, self.batch).unwrap(), seed).unwrap()
     }
 
     /// `part -> killed by`, filled up over several networks of the same shape with the same kind of clamp.
@@ -188,6 +192,11 @@ fn soundness_table_of_pairs() {
         ..SPLIT
     };
     assert_all_killed(case, "pairs");
+}
+
+#[test]
+fn soundness_table_of_a_batch() {
+    assert_all_killed(Case { batch: 2, ..SPLIT }, "limbs");
 }
 
 /// The forgery that a part of the circuit alone stops.

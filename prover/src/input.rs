@@ -11,7 +11,7 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
-pub use resolve::{Claim, resolve_inputs, resolve_outputs};
+pub use resolve::{Claim, resolve_batch, resolve_inputs, resolve_outputs};
 
 use crate::files::{self, FileError};
 use std::path::{Path, PathBuf};
@@ -232,6 +232,14 @@ pub enum InputError {
     Port {
         /// The port of the graph.
         port: String,
+    },
+    /// A batch whose inputs are too large a tensor.
+    #[error("{batch} inputs {port:?} are too large for one tensor; take a smaller batch")]
+    Batch {
+        /// The port of the graph.
+        port: String,
+        /// Inferences of the batch.
+        batch: usize,
     },
 }
 

@@ -7,10 +7,11 @@ use crate::profile::Profile;
 use halo2_proofs::halo2curves::bn256::Fr;
 use inferproof_circuits::{
     assign::{Witness, WitnessError},
-    graph::{GraphError, NodeDifference, TensorId},
+    batch,
+    graph::{Graph, GraphError, InputPort, NodeDifference, TensorId},
     statement::StatementError,
     tail::Value,
-    tensor::Tensor,
+    tensor::{Tensor, TensorError},
 };
 use inferproof_verifier::{
     NamedTensor, Nonce, ProofFile, Trusted, Verified, VerifyError, VerifyOptions, statement_scalar, verify,
@@ -62,7 +63,8 @@ pub enum ProveError {
     },
 }
 
-/// A run of a network in the clear.
+/// A run of a network in the clear. In a batch every tensor is the stack of those of the inferences
+/// ([`inferproof_circuits::batch`]).
 #[derive(Debug, Clone)]
 pub struct Ran {
     /// Public inputs.
@@ -71,7 +73,7 @@ pub struct Ran {
     pub tensors: Vec<Tensor>,
     /// What the runtime returns: the outputs after the operators in the clear.
     pub outputs: Vec<Value>,
-    /// Where the runtime is known to differ.
+    /// Where the runtime is known to differ, by position in the stack.
     pub differing: Vec<NodeDifference>,
 }
 
@@ -79,7 +81,7 @@ pub struct Ran {
 ///
 /// # Errors
 /// [`GraphError`]: the inputs do not fit.
-pub fn run(graph: &inferproof_circuits::graph::Graph, inputs: &[Tensor]) -> Result<Ran, GraphError> {
+pub fn run(graph: &Graph, inputs: &[Tensor]) -> Result<Ran, GraphError> {
     let values = graph.run(inputs)?;
     let tensor = |id: TensorId| values[id.0].clone();
     Ok(Ran {
@@ -88,6 +90,76 @@ pub fn run(graph: &inferproof_circuits::graph::Graph, inputs: &[Tensor]) -> Resu
         outputs: graph.outputs(&values)?,
         differing: graph.differing(&values)?,
     })
+}
+
+/// Runs the network in the clear on each inference of a batch; `inputs` are stacked.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_batch(graph: &Graph, inputs: &[Tensor], batch: usize) -> Result<Ran, GraphError> {
+    if batch == 1 {
+        return run(graph, inputs);
+    }
+    let stacks = split_inputs(graph, inputs, batch)?;
+    let one = |image: usize| {
+        let inputs: Vec<Tensor> = stacks
+            .iter()
+            .filter_map(|stack| stack.get(image).cloned())
+            .collect();
+        run(graph, &inputs)
+    };
+    let runs = (0..batch).map(one).collect::<Result<Vec<Ran>, _>>()?;
+    let mut ran = Ran {
+        inputs: inputs.to_vec(),
+        tensors: Vec::new(),
+        outputs: Vec::new(),
+        differing: Vec::new(),
+    };
+    for (at, port) in graph.outputs.iter().enumerate() {
+        let named = |source: TensorError| GraphError::Tail {
+            output: port.name.clone(),
+            source: source.into(),
+        };
+        let tensors: Vec<Tensor> = runs.iter().map(|run| run.tensors[at].clone()).collect();
+        ran.tensors.push(batch::stack(&tensors).map_err(named)?);
+        let outputs = runs.iter().map(|run| run.outputs[at].clone()).collect();
+        ran.outputs.push(batch::stack_values(outputs).map_err(named)?);
+    }
+    for (image, run) in runs.into_iter().enumerate() {
+        ran.differing.extend(run.differing.into_iter().map(|d| {
+            let len = graph.tensor(graph.nodes[d.node].output).shape.len();
+            NodeDifference {
+                index: image * len + d.index,
+                ..d
+            }
+        }));
+    }
+    Ok(ran)
+}
+
+/// The inputs of each inference.
+fn split_inputs(graph: &Graph, inputs: &[Tensor], batch: usize) -> Result<Vec<Vec<Tensor>>, GraphError> {
+    if inputs.len() != graph.inputs.len() {
+        return Err(GraphError::Count {
+            expected: graph.inputs.len(),
+            actual: inputs.len(),
+        });
+    }
+    let split = |(port, tensor): (&InputPort, &Tensor)| {
+        let info = graph.tensor(port.tensor);
+        let expected = batch::stacked_shape(&info.shape, batch).ok();
+        let parts = batch::split(tensor, &info.shape).ok();
+        parts
+            .filter(|_| expected.as_ref() == Some(tensor.shape()) && tensor.dtype() == info.dtype)
+            .ok_or_else(|| GraphError::Given {
+                tensor: info.name.clone(),
+                expected: expected.unwrap_or_else(|| info.shape.clone()),
+                expected_type: info.dtype,
+                actual: tensor.shape().clone(),
+                actual_type: tensor.dtype(),
+            })
+    };
+    graph.inputs.iter().zip(inputs).map(split).collect()
 }
 
 /// A proof with what it is about.
@@ -107,14 +179,15 @@ pub struct Proved {
     pub profile: Profile,
 }
 
-/// Runs the network on `inputs`, proves it, and checks the proof.
+/// Runs the network on `inputs`, proves it, and checks the proof. Where the plan is one of a batch, the inputs are
+/// stacked along the first axis.
 ///
 /// # Errors
 /// [`ProveError`].
 pub fn prove(keys: &ModelKeys, inputs: &[Tensor], nonce: Option<Nonce>) -> Result<Proved, ProveError> {
     check_environment()?;
     let started = std::time::Instant::now();
-    let ran = run(keys.graph(), inputs)?;
+    let ran = run_batch(keys.graph(), inputs, keys.plan().batch)?;
     let key = keys.verifying();
     let instance = key.descriptor().instance(inputs, &ran.tensors)?;
     let statement = statement_scalar(key, inputs, &ran.tensors, nonce.as_ref())?;

@@ -7,7 +7,7 @@ use blake2b_simd::{Params, State};
 use ff::FromUniformBytes;
 use halo2_proofs::halo2curves::bn256::Fr;
 use inferproof_circuits::{
-    statement::PublicPort,
+    statement::{Descriptor, PublicPort},
     tensor::{DType, Tensor},
 };
 
@@ -24,7 +24,7 @@ pub(crate) const OUTPUTS: &str = "output";
 
 /// The scalar that prover and verifier absorb before anything else: a 512-bit Blake2b hash, reduced, over
 /// domain, versions, model id, SRS digest, backend, and name, shape, type, quantization and values of every
-/// public tensor, then the nonce. Every variable-length part follows its length.
+/// public tensor (of a batch: of the stack of all its inferences), then the nonce. Every variable-length part follows its length.
 ///
 /// # Errors
 /// [`VerifyError::Statement`] when the tensors do not have the model's number, shapes or types.
@@ -35,8 +35,8 @@ pub fn statement_scalar(
     nonce: Option<&Nonce>,
 ) -> Result<Fr, VerifyError> {
     let descriptor = key.descriptor();
-    check_tensors(INPUTS, &descriptor.inputs, inputs)?;
-    check_tensors(OUTPUTS, &descriptor.outputs, outputs)?;
+    check_tensors(INPUTS, descriptor, &descriptor.inputs, inputs)?;
+    check_tensors(OUTPUTS, descriptor, &descriptor.outputs, outputs)?;
     let mut hash = Params::new().hash_length(64).personal(PERSONAL).to_state();
     hash.update(&STATEMENT_VERSION.to_le_bytes());
     hash.update(&descriptor.version.to_le_bytes());
@@ -76,7 +76,7 @@ pub(crate) const fn dtype_code(dtype: DType) -> u8 {
 fn absorb_tensor(hash: &mut State, port: &PublicPort, tensor: &Tensor) {
     hash.update(&len_bytes(port.name.len()))
         .update(port.name.as_bytes());
-    let dims = port.shape.dims();
+    let dims = tensor.shape().dims();
     hash.update(&len_bytes(dims.len()));
     for dim in dims {
         hash.update(&len_bytes(*dim));
@@ -112,15 +112,20 @@ pub(crate) fn check_count(
 }
 
 /// Checks number, shapes, types and ranges of tensors against the model's ports.
-pub(crate) fn check_tensors(
+fn check_tensors(
     side: &'static str,
+    descriptor: &Descriptor,
     ports: &[PublicPort],
     tensors: &[Tensor],
 ) -> Result<(), StatementMismatch> {
     check_count(side, ports.len(), tensors.len())?;
     for (index, (port, tensor)) in ports.iter().zip(tensors).enumerate() {
-        if port.shape != *tensor.shape() {
-            let (expected, actual) = (port.shape.clone(), tensor.shape().clone());
+        // A descriptor whose ports have no stacked shape is refused when the key is read.
+        let expected = descriptor
+            .stated_shape(port)
+            .unwrap_or_else(|_| port.shape.clone());
+        if expected != *tensor.shape() {
+            let actual = tensor.shape().clone();
             return Err(StatementMismatch::Shape {
                 side,
                 index,
@@ -133,7 +138,7 @@ pub(crate) fn check_tensors(
         }
         let range = port.dtype.min()..=port.dtype.max();
         let in_range = tensor.data().iter().all(|value| range.contains(value));
-        if tensor.data().len() != port.shape.len() || !in_range {
+        if tensor.data().len() != expected.len() || !in_range {
             return Err(StatementMismatch::Data { side, index });
         }
     }

@@ -10,7 +10,7 @@ use ff::Field;
 use halo2_proofs::halo2curves::bn256::Fr;
 use inferproof_circuits::{
     statement::PublicPort,
-    tail::{self, TailError, Value},
+    tail::{TailError, Value},
     tensor::Tensor,
 };
 use std::borrow::Cow;
@@ -57,9 +57,9 @@ pub struct Verified {
     pub model: ModelId,
     /// True when whoever made the SRS could have forged the proof.
     pub insecure_srs: bool,
-    /// The model's input ports with the values on them.
+    /// The model's input ports with the values on them, those of a batch stacked.
     pub inputs: Vec<(PublicPort, Tensor)>,
-    /// The model's output ports with the values on them. A port's `tail` is computed in the clear.
+    /// The model's output ports with the values on them, those of a batch stacked. A port's `tail` is computed in the clear.
     pub outputs: Vec<(PublicPort, Tensor)>,
     /// What the proof is bound to.
     pub nonce: Option<Nonce>,
@@ -73,7 +73,7 @@ impl Verified {
     pub fn final_outputs(&self) -> Result<Vec<Value>, TailError> {
         self.outputs
             .iter()
-            .map(|(port, tensor)| tail::apply(tensor, &port.tail))
+            .map(|(port, tensor)| port.answer(tensor))
             .collect()
     }
 }

@@ -1,10 +1,12 @@
 //! Phase 1: the integers of every tape row, operator by operator.
 
+use super::batch::{Shifted, split_inputs};
+use crate::batch;
 use crate::graph::Graph;
 use crate::ops::{Add, Op, OpError};
 use crate::plan::{Kind, Plan};
 use crate::quant::{Affine, DIVISOR_SHIFT, Requantize};
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, TensorError};
 
 /// Why an input has no witness.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -13,6 +15,9 @@ pub enum WitnessError {
     /// An operator got a tensor of another length.
     #[error(transparent)]
     Op(#[from] OpError),
+    /// A stack of inputs that is too large.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
     /// Another number of inputs than the graph has.
     #[error("the graph has {expected} inputs, {actual} were given")]
     Inputs {
@@ -48,7 +53,8 @@ pub struct Cells {
 
 /// A test's hand on the witness: called once for every value as it is made; later operators read what it leaves.
 pub trait Fault {
-    /// May change the cells of value `position` of home `home`.
+    /// May change the cells of value `position` of home `home`; the values of a batch's next inference follow those of
+    /// the one before it.
     fn touch(&mut self, home: usize, position: usize, divisor: i64, cells: &mut Cells);
 }
 
@@ -59,14 +65,14 @@ impl Fault for Honest {
     fn touch(&mut self, _: usize, _: usize, _: i64, _: &mut Cells) {}
 }
 
-/// Integers of every home, in logical order.
+/// Integers of every home, in logical order, inference by inference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Witness {
     pub(crate) homes: Vec<Vec<Cells>>,
 }
 
 impl Witness {
-    /// Runs the integer graph on its inputs.
+    /// Runs the integer graph on its inputs, in a batch stacked along the first axis ([`crate::batch`]).
     ///
     /// # Errors
     /// [`WitnessError`] when the inputs are not those of the graph.
@@ -84,34 +90,14 @@ impl Witness {
         inputs: &[Tensor],
         fault: &mut dyn Fault,
     ) -> Result<Self, WitnessError> {
-        check_inputs(graph, inputs)?;
-        let mut homes: Vec<Vec<Cells>> = vec![Vec::new(); plan.lowered.homes.len()];
-        for (h, tensor) in inputs.iter().enumerate() {
-            let lo = plan.lowered.homes[h].lo;
-            homes[h] = tensor
-                .data()
-                .iter()
-                .map(|v| Cells {
-                    y: i64::from(v - lo),
-                    ..Cells::default()
-                })
-                .collect();
-            touch_all(fault, h, 1, &mut homes[h]);
+        let stacks = split_inputs(graph, inputs, plan.batch)?;
+        let mut all: Vec<Vec<Cells>> = vec![Vec::new(); plan.lowered.homes.len()];
+        for image in 0..plan.batch {
+            let inputs: Vec<&Tensor> = stacks.iter().filter_map(|stack| stack.get(image)).collect();
+            let homes = one_inference(graph, plan, &inputs, &mut Shifted { fault, plan, image })?;
+            all.iter_mut().zip(homes).for_each(|(all, one)| all.extend(one));
         }
-        for (s, step) in plan.lowered.steps.iter().enumerate() {
-            let mut made = match &step.kind {
-                Kind::Node(n) | Kind::Corrections(n) => requantized(graph, plan, s, *n, &homes)?,
-                Kind::Copy(n, _) => requantized(graph, plan, s, *n, &homes)?,
-                Kind::Max(..) => maxima(plan, s, &homes),
-            };
-            let home = step.output;
-            let divisors = divisors(graph, plan, home);
-            for (position, cells) in made.iter_mut().enumerate() {
-                fault.touch(home, position, divisors[position], cells);
-            }
-            homes[home] = made;
-        }
-        Ok(Self { homes })
+        Ok(Self { homes: all })
     }
 
     /// Value of a home at a logical position, in quantized units.
@@ -119,17 +105,19 @@ impl Witness {
         self.homes[home][position].y + i64::from(plan.lowered.homes[home].lo)
     }
 
-    /// The integer tensor of a graph output or input.
+    /// The integer tensor of a graph output or input, those of a batch stacked.
     #[must_use]
     pub fn tensor(&self, graph: &Graph, plan: &Plan, id: crate::graph::TensorId) -> Option<Tensor> {
         let operand = plan.lowered.of_tensor[id.0].as_ref()?;
         let info = graph.tensor(id);
-        let mut data = vec![0i32; info.shape.len()];
+        let len = info.shape.len();
+        let mut data = vec![0i32; plan.batch * len];
         for position in 0..self.homes[operand.home].len() {
-            let at = operand.view(u32::try_from(position).ok()?) as usize;
-            data[at] = i32::try_from(self.value(plan, operand.home, position)).ok()?;
+            let at = operand.view(u32::try_from(position % len).ok()?) as usize;
+            data[position / len * len + at] = i32::try_from(self.value(plan, operand.home, position)).ok()?;
         }
-        Tensor::new(info.shape.clone(), info.dtype, data).ok()
+        let shape = batch::stacked_shape(&info.shape, plan.batch).ok()?;
+        Tensor::new(shape, info.dtype, data).ok()
     }
 }
 
@@ -139,24 +127,40 @@ fn touch_all(fault: &mut dyn Fault, home: usize, divisor: i64, cells: &mut [Cell
     }
 }
 
-fn check_inputs(graph: &Graph, inputs: &[Tensor]) -> Result<(), WitnessError> {
-    if inputs.len() != graph.inputs.len() {
-        return Err(WitnessError::Inputs {
-            expected: graph.inputs.len(),
-            actual: inputs.len(),
-        });
+/// Integers of every home in one inference.
+fn one_inference(
+    graph: &Graph,
+    plan: &Plan,
+    inputs: &[&Tensor],
+    fault: &mut dyn Fault,
+) -> Result<Vec<Vec<Cells>>, WitnessError> {
+    let mut homes: Vec<Vec<Cells>> = vec![Vec::new(); plan.lowered.homes.len()];
+    for (h, tensor) in inputs.iter().enumerate() {
+        let lo = plan.lowered.homes[h].lo;
+        homes[h] = tensor
+            .data()
+            .iter()
+            .map(|v| Cells {
+                y: i64::from(v - lo),
+                ..Cells::default()
+            })
+            .collect();
+        touch_all(fault, h, 1, &mut homes[h]);
     }
-    for (port, tensor) in graph.inputs.iter().zip(inputs) {
-        let info = graph.tensor(port.tensor);
-        if tensor.shape() != &info.shape || tensor.dtype() != info.dtype {
-            return Err(WitnessError::Shape {
-                name: port.name.clone(),
-                expected: format!("{} {}", info.shape, info.dtype),
-                actual: format!("{} {}", tensor.shape(), tensor.dtype()),
-            });
+    for (s, step) in plan.lowered.steps.iter().enumerate() {
+        let mut made = match &step.kind {
+            Kind::Node(n) | Kind::Corrections(n) => requantized(graph, plan, s, *n, &homes)?,
+            Kind::Copy(n, _) => requantized(graph, plan, s, *n, &homes)?,
+            Kind::Max(..) => maxima(plan, s, &homes),
+        };
+        let home = step.output;
+        let divisors = divisors(graph, plan, home);
+        for (position, cells) in made.iter_mut().enumerate() {
+            fault.touch(home, position, divisors[position], cells);
         }
+        homes[home] = made;
     }
-    Ok(())
+    Ok(homes)
 }
 
 /// Divisor of every value of a home, in logical order; 1 where there is none.

@@ -2,7 +2,6 @@
 
 use super::Plan;
 use super::bounds::magnitude_bits;
-use super::layout::Point;
 use crate::graph::Graph;
 use crate::ops::Op;
 
@@ -49,15 +48,15 @@ impl Plan {
     /// the error of one proof (the commitment scheme aside).
     #[must_use]
     pub fn risks(&self) -> Vec<Risk> {
-        let at = Point {
-            lanes: self.params.num_lanes(),
-            stride: self.row_stride,
-        };
+        let at = self.point();
+        let first = at.offsets().next().unwrap_or(0);
         let homes = self.lowered.homes.iter().zip(&self.planes);
         let scales = homes.flat_map(|(h, planes)| {
             let of = move |scale| {
                 let used = planes.iter().filter(|p| p.height > 0);
-                used.map(|p| p.exponent(0, 0, at, scale)).max().unwrap_or(0)
+                used.map(|p| first + p.exponent(0, 0, at, scale))
+                    .max()
+                    .unwrap_or(0)
             };
             [of(h.value_scale), of(h.accumulator_scale)]
         });

@@ -59,7 +59,7 @@ pub struct Cost {
     pub proof_bytes: usize,
 }
 
-/// Up to this size of a proof a balanced plan looks at time alone.
+/// Up to this size of a proof, by inference, a balanced plan looks at time alone.
 const BALANCED_BYTES: f64 = 3000.0;
 
 /// Columns under the permutation argument: value evaluation, accumulator evaluation, X.
@@ -78,7 +78,7 @@ impl Cost {
     pub(crate) fn of(graph: &Graph, plan: &Plan) -> Self {
         let p = &plan.params;
         let n = 1usize << plan.k;
-        let values = |h: &super::lower::Home| h.index.len();
+        let values = |h: &super::lower::Home| plan.batch * h.index.len();
         let inputs = graph.inputs.len();
         Self {
             tape_rows: plan.rows.len(),
@@ -125,7 +125,7 @@ pub(crate) struct Candidate {
     score: f64,
 }
 
-/// Tape rows for this many lanes.
+/// Tape rows of one inference for this many lanes.
 fn tape_rows(lowered: &Lowered, lanes: usize) -> usize {
     let rows = |h: &super::lower::Home| {
         if h.flat {
@@ -189,6 +189,8 @@ pub(crate) struct Demand {
     pub ranges: Vec<u32>,
     /// The graph has max pools.
     pub max_rows: bool,
+    /// Inferences.
+    pub batch: usize,
 }
 
 /// Ways to range the clamp magnitude.
@@ -218,7 +220,7 @@ pub(crate) fn candidates(
         .map(|w| glue_rows(graph, lowered, w))
         .collect();
     for lanes in lane_range {
-        let tape = tape_rows(lowered, lanes);
+        let tape = demand.batch * tape_rows(lowered, lanes);
         for limb_split in options.limb_split.map_or(1..=3, |q| q..=q) {
             for clamp in clamps(demand, limb_split) {
                 for k in options.k.map_or(K_RANGE, |k| k..=k) {
@@ -282,13 +284,14 @@ fn priced(choice: Candidate, demand: &Demand, optimize: Optimize) -> Option<Cand
     let work = Work::new(&params, k);
     let prediction = work.predict(&Rates::default());
     let size = f64::from(shape(proof_bytes(&params)));
+    let each = size / f64::from(shape(demand.batch));
     let score = match optimize {
         Optimize::Time => prediction.cpu_ms,
         Optimize::Size => size + prediction.cpu_ms * 1e-9,
         Optimize::Memory => f64::from(shape(
             usize::try_from(prediction.peak_bytes >> 10).unwrap_or(usize::MAX),
         )),
-        Optimize::Balanced => prediction.cpu_ms * (size / BALANCED_BYTES).max(1.0),
+        Optimize::Balanced => prediction.cpu_ms * (each / BALANCED_BYTES).max(1.0),
     };
     Some(Candidate { score, ..choice })
 }

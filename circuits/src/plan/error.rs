@@ -21,7 +21,7 @@ pub enum PlanError {
         name: String,
     },
     /// A count passes its limit.
-    #[error("{what} is {size}, the limit is {limit}; split the model")]
+    #[error("{what} is {size}, the limit is {limit}; split the model, or take a smaller batch")]
     TooLarge {
         /// What is too large.
         what: &'static str,
@@ -42,7 +42,7 @@ pub enum PlanError {
         /// The limit.
         limit: u32,
     },
-    /// No row stride keeps window and overhang apart.
+    /// No row stride, or pitch of a batch, keeps window and overhang apart.
     #[error(
         "no row stride keeps the outputs of a window apart from the values outside it; report this model"
     )]
@@ -50,6 +50,14 @@ pub enum PlanError {
     /// Strides along different paths do not agree.
     #[error("the strides along different paths between two tensors do not agree; remove one of the paths")]
     Phases,
+    /// A batch of no inference, or of too many.
+    #[error("a batch of {batch} inferences; one proof has 1 to {limit}")]
+    Batch {
+        /// Inferences that were asked for.
+        batch: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// The options ask for what cannot be had.
     #[error("no plan with {wanted}; the model needs at least {rows} rows")]
     NoPlan {

@@ -9,8 +9,12 @@
 //! All coefficients of `v` inside the output window are thereby forced. `Z` holds the coefficients outside it, summed over
 //! the output planes with the powers of alpha: it is committed after alpha and before v is drawn, so it costs one cell
 //! per exponent, not per channel. Exponents of window and overhang are disjoint; [`Builder::finish`] checks it.
+//!
+//! In a batch the same terms hold for every image: `ACC_o` and `X_c` are sums over the images, each set off by its own
+//! exponent, and window and overhang are those of all images.
 
 use super::PlanError;
+use super::layout::Point;
 use std::collections::BTreeMap;
 
 /// Which running evaluation of a plane.
@@ -71,9 +75,11 @@ pub(crate) struct Identity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Collision;
 
-/// Collects which exponents an operator reaches. Exponents are relative until [`Builder::shift`] is added.
+/// Collects which exponents an operator reaches in the last image. Exponents are relative until [`Builder::shift`] is
+/// added.
 #[derive(Debug)]
 pub(crate) struct Builder {
+    at: Point,
     shift: isize,
     window: Vec<isize>,
     reached: Vec<isize>,
@@ -81,8 +87,9 @@ pub(crate) struct Builder {
 
 impl Builder {
     /// `relative`: the relative exponent of every term.
-    pub fn new(relative: impl Iterator<Item = isize>) -> Self {
+    pub fn new(at: Point, relative: impl Iterator<Item = isize>) -> Self {
         Self {
+            at,
             shift: -relative.min().unwrap_or(0),
             window: Vec::new(),
             reached: Vec::new(),
@@ -104,20 +111,31 @@ impl Builder {
         self.reached.push(relative + self.shift);
     }
 
-    /// Overhang exponents, ascending.
+    /// Overhang exponents of all images, ascending.
     ///
     /// # Errors
-    /// [`Collision`] when two exponents of the window are equal, or one outside the window equals one inside it: the
-    /// row stride is too small.
+    /// [`Collision`] when two exponents of the windows are equal, or one outside its image's window equals one inside the
+    /// window of any image: row stride or pitch are too small.
     pub fn finish(mut self) -> Result<Vec<usize>, Collision> {
-        self.window.sort_unstable();
         self.reached.sort_unstable();
         self.reached.dedup();
-        let distinct = self.window.windows(2).all(|w| w[0] < w[1]);
-        if !distinct || self.reached.iter().any(|e| self.window.binary_search(e).is_ok()) {
+        let (window, mut reached) = (self.of_all(&self.window), self.of_all(&self.reached));
+        reached.dedup();
+        let distinct = window.windows(2).all(|w| w[0] < w[1]);
+        if !distinct || reached.iter().any(|e| window.binary_search(e).is_ok()) {
             return Err(Collision);
         }
-        Ok(self.reached.into_iter().map(isize::unsigned_abs).collect())
+        Ok(reached.into_iter().map(isize::unsigned_abs).collect())
+    }
+
+    /// The exponents in every image, in order.
+    fn of_all(&self, exponents: &[isize]) -> Vec<isize> {
+        let offsets = self.at.offsets().map(usize::cast_signed);
+        let mut all: Vec<isize> = offsets
+            .flat_map(|offset| exponents.iter().map(move |e| e + offset))
+            .collect();
+        all.sort_unstable();
+        all
     }
 }
 
@@ -175,5 +193,35 @@ impl Identity {
 impl From<Collision> for PlanError {
     fn from(_: Collision) -> Self {
         Self::RowStride
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Overhang of a window of three columns with one more on each side, in two images.
+    fn overhang(pitch: usize) -> Result<Vec<usize>, Collision> {
+        let at = Point {
+            lanes: 1,
+            images: 2,
+            pitch,
+        };
+        let mut builder = Builder::new(at, std::iter::once(-1));
+        (0..3).for_each(|j| builder.mark_window(j));
+        builder.mark_outside(-1);
+        builder.mark_outside(3);
+        builder.finish()
+    }
+
+    #[test]
+    fn windows_and_overhangs_of_all_images_are_apart() {
+        // Windows that overlap; an overhang in the other image's window.
+        for pitch in [1, 2, 3] {
+            assert!(overhang(pitch).is_err(), "pitch {pitch}");
+        }
+        // Overhangs may meet.
+        assert_eq!(overhang(4).ok(), Some(vec![0, 4, 8]));
+        assert_eq!(overhang(5).ok(), Some(vec![0, 4, 5, 9]));
     }
 }

@@ -1,7 +1,8 @@
 //! Where a tensor lies on the tape.
 //!
 //! A tensor is a list of *planes*. A plane of `height x width` values takes `height * ceil(width / lanes)` consecutive
-//! rows; value `(i, j)` lies in row `i * ceil(width / lanes) + j / lanes`, lane `j % lanes`. A tensor that feeds a strided
+//! rows; value `(i, j)` lies in row `i * ceil(width / lanes) + j / lanes`, lane `j % lanes`. In a batch of N images each
+//! image row is there N times, image by image. A tensor that feeds a strided
 //! window is stored phase by phase: phase plane `(p_h, p_w)` of channel c holds the values `(f_h i + p_h, f_w j + p_w)`.
 //!
 //! ```text
@@ -13,17 +14,35 @@
 //! ```
 //!
 //! At the point `v` value `(i, j)` of a plane has the monomial `v^(S a (height - 1 - i) + b (lanes T - 1 - j))` with
-//! `T = ceil(width / lanes)`, one row stride `S` for the whole circuit, and the scale `(a, b)` of the evaluation.
+//! `T = ceil(width / lanes)`, one row stride `S` for the whole circuit, and the scale `(a, b)` of the evaluation. In a batch
+//! image n has `v^(P (N - 1 - n))` as a further factor, at every scale, with one pitch `P` and `S = N P`: the images lie
+//! side by side, as parts of one wide image.
 
 use serde::{Deserialize, Serialize};
 
-/// What exponents depend on: lanes and the circuit's row stride.
+/// What exponents depend on: lanes, images and their pitch.
 #[derive(Debug, Clone, Copy)]
 pub struct Point {
     /// Lanes of the tape.
     pub lanes: usize,
+    /// Images N.
+    pub images: usize,
+    /// Exponent distance P between images.
+    pub pitch: usize,
+}
+
+impl Point {
     /// Row stride S.
-    pub stride: usize,
+    #[must_use]
+    pub fn stride(&self) -> usize {
+        self.images * self.pitch
+    }
+
+    /// Exponents by which the images are set off, first image first.
+    pub fn offsets(&self) -> impl Iterator<Item = usize> + Clone + use<> {
+        let pitch = self.pitch;
+        (0..self.images).rev().map(move |n| n * pitch)
+    }
 }
 
 /// Scale of an evaluation: exponents grow by `S a` from image row to image row and by `b` from column to column.
@@ -34,11 +53,13 @@ pub type Scale = (usize, usize);
 pub struct Plane {
     /// First row on the tape.
     pub first_row: usize,
+    /// Images.
+    pub images: usize,
     /// Image rows.
     pub height: usize,
     /// Values in an image row.
     pub width: usize,
-    /// Flat logical index (in the tensor that owns the plane) of each value, row-major.
+    /// Flat logical index (in the tensor that owns the plane) of each value of an image, row-major.
     pub index: Vec<u32>,
 }
 
@@ -52,7 +73,13 @@ impl Plane {
     /// Tape rows of the plane.
     #[must_use]
     pub fn num_rows(&self, lanes: usize) -> usize {
-        self.height * self.chunks(lanes)
+        self.height * self.images * self.chunks(lanes)
+    }
+
+    /// Tape row of value `(i, j)` of an image.
+    #[must_use]
+    pub fn row(&self, image: usize, i: usize, j: usize, lanes: usize) -> usize {
+        self.first_row + (i * self.images + image) * self.chunks(lanes) + j / lanes
     }
 
     /// Last tape row: where the evaluation of the plane is complete.
@@ -61,10 +88,11 @@ impl Plane {
         self.first_row + self.num_rows(lanes) - 1
     }
 
-    /// Exponent of v of value `(i, j)` in an evaluation of this scale.
+    /// Exponent of v of value `(i, j)` of the last image in an evaluation of this scale; [`Point::offsets`] has what the
+    /// other images add.
     #[must_use]
     pub fn exponent(&self, i: usize, j: usize, at: Point, scale: Scale) -> usize {
-        at.stride * scale.0 * (self.height - 1 - i) + scale.1 * (at.lanes * self.chunks(at.lanes) - 1 - j)
+        at.stride() * scale.0 * (self.height - 1 - i) + scale.1 * (at.lanes * self.chunks(at.lanes) - 1 - j)
     }
 
     /// Number of valid lanes in each chunk of an image row.
@@ -105,7 +133,7 @@ impl Geometry {
     }
 
     /// The planes, with `index` taken from `logical(c, h, w)` and `first_row` still 0.
-    pub fn planes(&self, logical: impl Fn(usize, usize, usize) -> u32) -> Vec<Plane> {
+    pub fn planes(&self, images: usize, logical: impl Fn(usize, usize, usize) -> u32) -> Vec<Plane> {
         let (f_h, f_w) = self.phases;
         let mut planes = Vec::with_capacity(self.num_planes());
         for c in 0..self.channels {
@@ -119,6 +147,7 @@ impl Geometry {
                     let height = if width == 0 { 0 } else { height };
                     planes.push(Plane {
                         first_row: 0,
+                        images,
                         height,
                         width,
                         index,

@@ -20,15 +20,18 @@ pub(crate) struct TapeRow {
     pub home: usize,
     /// Plane of the home.
     pub plane: usize,
+    /// Image.
+    pub image: usize,
     /// Position of lane 0 in the plane.
     pub offset: usize,
 }
 
 /// Planes of a home. A flat vector is cut into planes of one tape row.
-pub(super) fn cut(home: &Home, lanes: usize) -> Vec<Plane> {
+pub(super) fn cut(home: &Home, lanes: usize, images: usize) -> Vec<Plane> {
     if home.flat {
         let chunk = |index: &[u32]| Plane {
             first_row: 0,
+            images,
             height: 1,
             width: index.len(),
             index: index.to_vec(),
@@ -36,7 +39,8 @@ pub(super) fn cut(home: &Home, lanes: usize) -> Vec<Plane> {
         return home.index.chunks(lanes).map(chunk).collect();
     }
     let (h, w) = (home.geometry.height, home.geometry.width);
-    home.geometry.planes(|c, i, j| home.index[(c * h + i) * w + j])
+    home.geometry
+        .planes(images, |c, i, j| home.index[(c * h + i) * w + j])
 }
 
 /// What each tape row holds, and the distinct row steps and lane patterns.
@@ -68,6 +72,7 @@ impl Tape {
             valid: at.lanes,
             home: 0,
             plane: 0,
+            image: 0,
             offset: 0,
         };
         let full = Pattern {
@@ -95,13 +100,18 @@ impl Tape {
         tape
     }
 
-    /// Row `r` of a plane.
+    /// Row `r` of a plane: image rows from the top, in each the images in order, of each its chunks.
     fn row(&mut self, home: &Home, plane: &Plane, r: usize, at: Point) -> TapeRow {
         let chunks = plane.chunks(at.lanes);
-        let (i, chunk) = (r / chunks, r % chunks);
-        let exponent = |scale: layout::Scale| match (i, chunk) {
-            (0, 0) => None,
-            (_, 0) => Some(small(at.stride * scale.0 - scale.1 * at.lanes * (chunks - 1))),
+        let (i, image, chunk) = (r / chunks / at.images, r / chunks % at.images, r % chunks);
+        // From the end of the row of an image to its start, back to the first image, and down one image row.
+        let back = |scale: layout::Scale| scale.1 * at.lanes * (chunks - 1);
+        let exponent = |scale: layout::Scale| match (i, image, chunk) {
+            (0, 0, 0) => None,
+            (_, 0, 0) => Some(small(
+                at.stride() * scale.0 - (at.images - 1) * at.pitch - back(scale),
+            )),
+            (_, _, 0) => Some(small(at.pitch - back(scale))),
             _ => Some(small(scale.1 * at.lanes)),
         };
         let number = |list: &mut Vec<u32>, e: Option<u32>| e.map_or(0, |e| intern(list, e) + 1);
@@ -119,6 +129,7 @@ impl Tape {
             valid,
             home: 0,
             plane: 0,
+            image,
             offset: i * plane.width + chunk * at.lanes,
         }
     }

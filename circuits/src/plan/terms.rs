@@ -77,7 +77,7 @@ impl Context<'_> {
 
     /// `S a i + b j`, signed.
     pub(super) fn offset(&self, unit: Scale, i: isize, j: isize) -> isize {
-        signed(self.at.stride * unit.0) * i + signed(unit.1) * j
+        signed(self.at.stride() * unit.0) * i + signed(unit.1) * j
     }
 
     /// Relative exponent that turns the evaluation of a phase plane into one over natural positions.

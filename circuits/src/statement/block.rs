@@ -5,9 +5,17 @@ use crate::plan::PlanError;
 use crate::plan::layout::Plane;
 use serde::{Deserialize, Serialize};
 
+/// Lanes of the tape, and images of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Grid {
+    pub lanes: usize,
+    pub images: usize,
+}
+
 /// Planes of one size that follow each other on the tape: value `(p, i, j)` has the flat logical index
 /// `first + p plane_stride + i row_stride + j stride` and lies in public row `row + (p height + i) c + j / lanes`, lane
-/// `j % lanes`, where `c = ceil(width / lanes)`.
+/// `j % lanes`, where `c = ceil(width / lanes)`. Of a batch of N, image n has its value in row
+/// `row + ((p height + i) N + n) c + j / lanes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicBlock {
     /// First public row.
@@ -35,25 +43,35 @@ impl PublicBlock {
         plane.checked_mul(self.planes as usize)
     }
 
-    /// The row after the last one, where it can be counted.
-    pub(super) fn last_row(&self, lanes: usize) -> Option<usize> {
-        let chunks = (self.width as usize).div_ceil(lanes.max(1));
-        let rows = (self.height as usize).checked_mul(self.planes as usize)?;
-        rows.checked_mul(chunks)?.checked_add(self.row as usize)
+    /// Rows of one image row of one image.
+    fn chunks(&self, lanes: usize) -> usize {
+        (self.width as usize).div_ceil(lanes.max(1))
     }
 
-    /// Gives `(row, lane, logical index)` of every value; an index may be out of bounds in a block from outside.
+    /// The row after the last one, where it can be counted.
+    pub(super) fn last_row(&self, grid: Grid) -> Option<usize> {
+        let rows = (self.height as usize).checked_mul(self.planes as usize)?;
+        let rows = rows
+            .checked_mul(grid.images)?
+            .checked_mul(self.chunks(grid.lanes))?;
+        rows.checked_add(self.row as usize)
+    }
+
+    /// Gives `(row, lane, logical index)` of every value of an image; an index may be out of bounds in a block from
+    /// outside.
     pub(super) fn visit<E>(
         &self,
-        lanes: usize,
+        grid: Grid,
+        image: usize,
         f: &mut impl FnMut(usize, usize, i64) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut row = self.row as usize;
+        let (lanes, chunks) = (grid.lanes, self.chunks(grid.lanes));
+        let mut first_row = self.row as usize + image * chunks;
         for p in 0..i64::from(self.planes) {
             for i in 0..i64::from(self.height) {
                 let mut at =
                     i64::from(self.first) + p * i64::from(self.plane_stride) + i * i64::from(self.row_stride);
-                let mut lane = 0;
+                let (mut row, mut lane) = (first_row, 0);
                 for _ in 0..self.width {
                     if lane == lanes {
                         (row, lane) = (row + 1, 0);
@@ -62,16 +80,16 @@ impl PublicBlock {
                     lane += 1;
                     at += i64::from(self.stride);
                 }
-                row += 1;
+                first_row += grid.images * chunks;
             }
         }
         Ok(())
     }
 
     /// Takes the image rows of the next block if they continue this one.
-    fn absorb_row(&mut self, next: &Self, lanes: usize) -> bool {
+    fn absorb_row(&mut self, next: &Self, grid: Grid) -> bool {
         let same = self.planes == 1 && (self.width, self.stride) == (next.width, next.stride);
-        if !same || next.height != 1 || !self.precedes(next, lanes) {
+        if !same || next.height != 1 || !self.precedes(next, grid) {
             return false;
         }
         let Some(stride) = jump(self.first, next.first, self.height, self.row_stride) else {
@@ -82,9 +100,9 @@ impl PublicBlock {
     }
 
     /// Takes the next block if it is one more plane of this one.
-    fn absorb_plane(&mut self, next: &Self, lanes: usize) -> bool {
+    fn absorb_plane(&mut self, next: &Self, grid: Grid) -> bool {
         let shape = |b: &Self| (b.height, b.width, b.row_stride, b.stride);
-        if shape(self) != shape(next) || next.planes != 1 || !self.precedes(next, lanes) {
+        if shape(self) != shape(next) || next.planes != 1 || !self.precedes(next, grid) {
             return false;
         }
         let Some(stride) = jump(self.first, next.first, self.planes, self.plane_stride) else {
@@ -94,8 +112,8 @@ impl PublicBlock {
         true
     }
 
-    fn precedes(&self, next: &Self, lanes: usize) -> bool {
-        self.last_row(lanes) == Some(next.row as usize)
+    fn precedes(&self, next: &Self, grid: Grid) -> bool {
+        self.last_row(grid) == Some(next.row as usize)
     }
 }
 
@@ -111,35 +129,41 @@ fn jump(first: u32, next: u32, count: u32, stride: i32) -> Option<i32> {
 /// The blocks of a tensor's planes; `view` gives the logical index of a stored one.
 ///
 /// # Errors
-/// [`PlanError::TooLarge`] where the values of one tape row are not equally spaced.
+/// [`PlanError::TooLarge`] where the values of one tape row, in a batch of one image row, are not equally spaced.
 pub(super) fn blocks(
     planes: &[Plane],
-    lanes: usize,
+    grid: Grid,
     view: impl Fn(&u32) -> i64,
 ) -> Result<Vec<PublicBlock>, PlanError> {
     let mut rows: Vec<PublicBlock> = Vec::new();
     for plane in planes {
-        let chunks = plane.chunks(lanes);
         for (i, image_row) in plane.index.chunks(plane.width.max(1)).enumerate() {
             let at: Vec<i64> = image_row.iter().map(&view).collect();
-            let row = plane.first_row + i * chunks;
+            let row = plane.row(0, i, 0, grid.lanes);
             if let Some(block) = spaced(&at, row)? {
-                push(&mut rows, block, |last, next| last.absorb_row(next, lanes));
+                push(&mut rows, block, |last, next| last.absorb_row(next, grid));
                 continue;
             }
-            for (chunk, part) in at.chunks(lanes).enumerate() {
+            if grid.images > 1 && plane.chunks(grid.lanes) > 1 {
+                return Err(PlanError::TooLarge {
+                    what: "distinct strides in one public image row of a batch",
+                    size: 2,
+                    limit: 1,
+                });
+            }
+            for (chunk, part) in at.chunks(grid.lanes).enumerate() {
                 let block = spaced(part, row + chunk)?.ok_or(PlanError::TooLarge {
                     what: "distinct strides in one public row",
                     size: 2,
                     limit: 1,
                 })?;
-                push(&mut rows, block, |last, next| last.absorb_row(next, lanes));
+                push(&mut rows, block, |last, next| last.absorb_row(next, grid));
             }
         }
     }
     let mut blocks = Vec::new();
     for block in rows {
-        push(&mut blocks, block, |last, next| last.absorb_plane(next, lanes));
+        push(&mut blocks, block, |last, next| last.absorb_plane(next, grid));
     }
     Ok(blocks)
 }

@@ -5,7 +5,10 @@
 //! named constraint and at no other, and a circuit without that constraint accepts it.
 
 mod gates;
+mod overhang;
 mod ranges;
+
+pub use overhang::Refusal;
 
 use super::{Assignment, Checker, Failure, Mutant};
 use crate::assign::{Cells, Fault, PhaseOne, Witness, WitnessError, phase_one};
@@ -171,12 +174,11 @@ fn sites(graph: &Graph, plan: &Plan, checker: &Checker, witness: &Witness) -> Ve
     let max = &checker.fixture.fixed().max;
     let mut found = Vec::new();
     for (row, tape) in plan.rows.iter().enumerate() {
-        let plane = &plan.planes[tape.home][tape.plane];
         let d = plan
             .affine(graph, tape.home, tape.plane)
             .map_or(1, |a| a.divisor());
         for lane in 0..tape.valid {
-            let position = plane.index[tape.offset + lane] as usize;
+            let position = plan.position(tape, lane);
             found.push(Site {
                 row,
                 lane,

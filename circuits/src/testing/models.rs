@@ -1,5 +1,6 @@
 //! Small random networks for tests.
 
+use crate::batch::stack;
 use crate::graph::{Graph, InputPort, Node, OutputPort, TensorId, TensorInfo};
 use crate::ops::{Add, AvgKind, AvgPool, Conv2d, Dense, MaxPool, Op, OpError, View, Window};
 use crate::quant::{OutputQuant, TensorQuant};
@@ -361,6 +362,21 @@ pub fn random_inputs(graph: &Graph, seed: u64) -> Result<Vec<Tensor>, TensorErro
         Tensor::new(info.shape.clone(), info.dtype, data)
     });
     inputs.collect()
+}
+
+/// Uniformly random inputs of as many inferences as the batch has, stacked; the first are those of [`random_inputs`].
+///
+/// # Errors
+/// [`TensorError`] when the stack is too large.
+pub fn random_batch(graph: &Graph, seed: u64, batch: usize) -> Result<Vec<Tensor>, TensorError> {
+    let seeds = (seed..).take(batch);
+    let samples = seeds.map(|seed| random_inputs(graph, seed));
+    let samples = samples.collect::<Result<Vec<_>, _>>()?;
+    let port = |at: usize| {
+        let parts: Vec<Tensor> = samples.iter().filter_map(|one| one.get(at).cloned()).collect();
+        stack(&parts)
+    };
+    (0..graph.inputs.len()).map(port).collect()
 }
 
 /// A small network with every operator kind: strided, depthwise and grouped convolutions, pools, residual sum.

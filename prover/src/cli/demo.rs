@@ -38,7 +38,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     })?;
     let label = arrays.iter().find(|a| a.name.as_deref() == Some("labels"));
     let label = label.and_then(|a| a.data.to_f32().get(args.digit).copied());
-    let file = options::take_sample(InputFile { path, arrays }, model.graph(), args.digit)?;
+    let file = options::take_samples(InputFile { path, arrays }, model.graph(), args.digit, 1)?;
     file.arrays.iter().take(1).for_each(draw);
     let inputs = resolve_inputs(&file, model.graph())?;
     let keys = options::make_keys(model, Backend::Shplonk, None, None, false)?;
@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         prove::prove(&keys, &inputs, None)?
     };
     let outputs = proved.verified.final_outputs()?;
-    say!("{}", json::show_outputs(keys.graph(), &outputs));
+    say!("{}", json::show_outputs(keys.graph(), &outputs, 1));
     say!("{}", json::exactness(keys.graph(), &proved.ran.differing));
     let answer = outputs.first().and_then(largest);
     say!(

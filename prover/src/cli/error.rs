@@ -9,6 +9,14 @@ use inferproof_verifier::{KeyError, ModelIdError, ProofFileError, VerifyError};
 use std::error::Error;
 use std::path::PathBuf;
 
+/// Samples that are not there.
+fn missing(sample: usize, batch: usize) -> String {
+    match batch {
+        1 => format!("is no sample {sample}"),
+        _ => format!("are no {batch} samples from {sample} on"),
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     #[error(transparent)]
@@ -35,9 +43,10 @@ pub enum CliError {
     ModelId(#[from] ModelIdError),
     #[error(transparent)]
     Verify(#[from] VerifyError),
-    #[error("there is no sample {sample} in array {array}, which has shape {shape:?}; samples count from 0")]
+    #[error("there {} in array {array}, which has shape {shape:?}; samples count from 0", missing(*sample, *batch))]
     Sample {
         sample: usize,
+        batch: usize,
         array: String,
         shape: Vec<usize>,
     },

@@ -116,6 +116,16 @@ fn estimate(model: &Model) -> Prediction {
     model.plan().work().predict(&calibrate::rates())
 }
 
+/// Processor milliseconds and bytes of proof for each inference of a batch.
+fn per_inference(model: &Model) -> (f64, f64) {
+    let count = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
+    let batch = count(model.plan().batch).max(1.0);
+    (
+        estimate(model).cpu_ms / batch,
+        count(model.plan().cost.proof_bytes) / batch,
+    )
+}
+
 fn figures(model: &Model) -> Map<String, Json> {
     let cost = model.plan().cost;
     let (small, full) = per_activation(model);
@@ -129,6 +139,10 @@ fn figures(model: &Model) -> Map<String, Json> {
         "columns_permutation": cost.columns_permutation,
         "work": model.plan().work(),
         "estimate": estimate(model),
+        "per_inference": {
+            "cpu_ms": per_inference(model).0,
+            "proof_bytes": per_inference(model).1,
+        },
     });
     match figures {
         Json::Object(map) => map,
@@ -192,8 +206,12 @@ fn show_network(model: &Model) {
 fn show_plan(model: &Model) {
     let (plan, cost) = (model.plan(), model.plan().cost);
     let (small, full) = per_activation(model);
+    let batch = match plan.batch {
+        1 => String::new(),
+        batch => format!(", {batch} inferences in one proof"),
+    };
     say!(
-        "\nlayout: k {} (2^{} rows), {} lanes",
+        "\nlayout: k {} (2^{} rows), {} lanes{batch}",
         plan.k,
         plan.k,
         plan.params.lanes
@@ -229,4 +247,11 @@ fn show_plan(model: &Model) {
         options::megabytes(estimate.peak_bytes),
         options::megabytes(estimate.pk_bytes)
     );
+    if plan.batch > 1 {
+        let (cpu_ms, proof_bytes) = per_inference(model);
+        say!(
+            "per inference: {:.2} s of processor time, {proof_bytes:.0} bytes of proof",
+            cpu_ms / 1e3
+        );
+    }
 }

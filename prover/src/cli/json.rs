@@ -58,6 +58,7 @@ pub fn plan(model: &Model) -> Map<String, Json> {
     let mut map = Map::new();
     let mut put = |name: &str, value: Json| map.insert(name.to_owned(), value);
     put("k", plan.k.into());
+    put("batch", plan.batch.into());
     put("lanes", plan.params.lanes.into());
     put("rows", (1u64 << plan.k).into());
     put("cells_small", cost.cells_small.into());
@@ -89,21 +90,35 @@ pub fn exactness(graph: &Graph, differing: &[NodeDifference]) -> String {
     text
 }
 
-/// The outputs, short enough for a terminal.
-pub fn show_outputs(graph: &Graph, outputs: &[Value]) -> String {
+/// The outputs, each short enough for a terminal, those of a batch one by one.
+pub fn show_outputs(graph: &Graph, outputs: &[Value], batch: usize) -> String {
     let ports = graph.outputs.iter().zip(outputs);
-    let lines: Vec<String> = ports.map(|(port, value)| show_value(&port.name, value)).collect();
+    let lines: Vec<String> = ports
+        .map(|(port, value)| show_value(&port.name, value, batch))
+        .collect();
     lines.join("\n")
 }
 
-/// One output, short enough for a terminal.
-pub fn show_value(name: &str, value: &Value) -> String {
-    let text = match value {
-        Value::Quantized(t) => head(t.data()),
-        Value::Float { data, .. } => head(data),
-        Value::Index { data, .. } => head(data),
+/// One output, short enough for a terminal, or as many as the batch has.
+pub fn show_value(name: &str, value: &Value, batch: usize) -> String {
+    let each = |image: usize| match value {
+        Value::Quantized(t) => head(part(t.data(), image, batch)),
+        Value::Float { data, .. } => head(part(data, image, batch)),
+        Value::Index { data, .. } => head(part(data, image, batch)),
     };
-    format!("{name} {}: {text}", value.shape())
+    if batch == 1 {
+        return format!("{name} {}: {}", value.shape(), each(0));
+    }
+    let lines: Vec<String> = (0..batch)
+        .map(|image| format!("\n  {image}: {}", each(image)))
+        .collect();
+    format!("{name} {}:{}", value.shape(), lines.concat())
+}
+
+/// The values of one inference.
+fn part<T>(values: &[T], image: usize, batch: usize) -> &[T] {
+    let len = values.len() / batch.max(1);
+    values.get(image * len..(image + 1) * len).unwrap_or_default()
 }
 
 fn head<T: std::fmt::Display>(values: &[T]) -> String {

@@ -3,13 +3,14 @@
 use super::error::CliError;
 use super::progress::Progress;
 use clap::ValueEnum;
+use inferproof_circuits::batch::MAX_BATCH;
 use inferproof_circuits::graph::Graph;
 use inferproof_circuits::import::onnx::LoadOptions;
 use inferproof_circuits::plan::{Optimize, PlanOptions};
 use inferproof_circuits::quant::Rounding;
 use inferproof_circuits::tensor::Tensor;
 use inferproof_prover::files::{self, Cache};
-use inferproof_prover::input::{ArrayData, InputFile, NamedArray, read_arrays, resolve_inputs};
+use inferproof_prover::input::{ArrayData, InputFile, NamedArray, read_arrays, resolve_batch};
 use inferproof_prover::keys::{Model, ModelKeys, Store, setup};
 use inferproof_prover::srs::Srs;
 use inferproof_verifier::{Backend, Nonce};
@@ -41,6 +42,9 @@ pub struct PlanArgs {
     /// What the planner minimizes.
     #[arg(long, value_enum, default_value = "balanced")]
     optimize: Goal,
+    /// Inferences in one proof, along the first axis of inputs and outputs. Part of the model id.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_batch)]
+    batch: usize,
 }
 
 impl PlanArgs {
@@ -54,9 +58,16 @@ impl PlanArgs {
                 Goal::Memory => Optimize::Memory,
                 Goal::Balanced => Optimize::Balanced,
             },
+            batch: self.batch,
             ..PlanOptions::default()
         }
     }
+}
+
+/// A number of inferences.
+fn parse_batch(text: &str) -> Result<usize, String> {
+    let batch = text.parse().ok().filter(|batch| (1..=MAX_BATCH).contains(batch));
+    batch.ok_or_else(|| format!("a batch has 1 to {MAX_BATCH} inferences"))
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -195,25 +206,30 @@ pub struct InputArgs {
     /// Inputs: .npy, .npz or .json.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
-    /// Takes this row of files that hold several samples.
+    /// Takes this row of files that hold several samples; of a batch, the first of as many rows.
     #[arg(long, value_name = "N")]
     sample: Option<usize>,
 }
 
 impl InputArgs {
-    /// The model's inputs.
-    pub fn load(&self, graph: &Graph) -> Result<Vec<Tensor>, CliError> {
-        load_inputs(&self.input, graph, self.sample)
+    /// The model's inputs, those of a batch stacked.
+    pub fn load(&self, graph: &Graph, batch: usize) -> Result<Vec<Tensor>, CliError> {
+        load_inputs(&self.input, graph, self.sample, batch)
     }
 }
 
-/// The model's inputs from a file, or from one sample of it.
-pub fn load_inputs(path: &Path, graph: &Graph, sample: Option<usize>) -> Result<Vec<Tensor>, CliError> {
+/// The model's inputs from a file, or from as many samples of it as the batch has.
+pub fn load_inputs(
+    path: &Path,
+    graph: &Graph,
+    sample: Option<usize>,
+    batch: usize,
+) -> Result<Vec<Tensor>, CliError> {
     let mut file = read_arrays(path)?;
     if let Some(sample) = sample {
-        file = take_sample(file, graph, sample)?;
+        file = take_samples(file, graph, sample, batch)?;
     }
-    Ok(resolve_inputs(&file, graph)?)
+    Ok(resolve_batch(&file, graph, batch)?)
 }
 
 /// Megabytes, as every command shows sizes.
@@ -221,9 +237,14 @@ pub fn megabytes(bytes: u64) -> f64 {
     f64::from(u32::try_from(bytes >> 10).unwrap_or(u32::MAX)) * 1.024e-3
 }
 
-/// Row `sample` of the first axis of every array that the graph may want: those with the names of its inputs, or where
-/// there is none all that have such a row.
-pub fn take_sample(mut file: InputFile, graph: &Graph, sample: usize) -> Result<InputFile, CliError> {
+/// Rows `sample` to `sample + batch - 1` of the first axis of every array that the graph may want: those with the names of
+/// its inputs, or where there is none all that have such rows.
+pub fn take_samples(
+    mut file: InputFile,
+    graph: &Graph,
+    sample: usize,
+    batch: usize,
+) -> Result<InputFile, CliError> {
     let wanted = |array: &NamedArray| {
         let name = array.name.as_deref();
         name.is_none_or(|name| graph.inputs.iter().any(|port| port.name == name))
@@ -236,24 +257,26 @@ pub fn take_sample(mut file: InputFile, graph: &Graph, sample: usize) -> Result<
     for array in &mut file.arrays {
         let missing = || CliError::Sample {
             sample,
+            batch,
             array: array.name.clone().unwrap_or_else(|| "without a name".to_owned()),
             shape: array.shape.clone(),
         };
         let count = array.shape.first().copied().unwrap_or(0);
-        if sample >= count {
+        let end = sample.checked_add(batch).filter(|end| *end <= count);
+        let Some(end) = end else {
             if several && !named {
                 continue;
             }
             return Err(missing());
-        }
+        };
         let len = array.data.len() / count;
-        let range = sample * len..(sample + 1) * len;
+        let range = sample * len..end * len;
         array.data = match &array.data {
             ArrayData::F32(values) => ArrayData::F32(values[range].to_vec()),
             ArrayData::F64(values) => ArrayData::F64(values[range].to_vec()),
             ArrayData::I64(values) => ArrayData::I64(values[range].to_vec()),
         };
-        array.shape[0] = 1;
+        array.shape[0] = batch;
     }
     Ok(file)
 }

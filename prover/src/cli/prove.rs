@@ -34,7 +34,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<(), CliError> {
     let model = options::load_model(&args.model, &args.plan.options(), &args.import)?;
-    let inputs = args.input.load(model.graph())?;
+    let inputs = args.input.load(model.graph(), model.plan().batch)?;
     let mut figures = json::plan(&model);
     let keys = args.keys.keys(model, false)?;
     let before = cpu_ms();
@@ -70,7 +70,10 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         say!("{}", Json::Object(figures));
         return Ok(());
     }
-    say!("{}", json::show_outputs(keys.graph(), &proved.ran.outputs));
+    say!(
+        "{}",
+        json::show_outputs(keys.graph(), &proved.ran.outputs, keys.plan().batch)
+    );
     say!("{}", json::exactness(keys.graph(), &proved.ran.differing));
     say!("model id {id}");
     say!(

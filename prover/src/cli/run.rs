@@ -23,13 +23,13 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), CliError> {
     let bytes = files::read_limited(&args.model, onnx::MAX_BYTES as u64)?;
     let graph = onnx::load_with(&bytes, &args.import.options()).map_err(KeysError::from)?;
-    let inputs = args.input.load(&graph)?;
+    let inputs = args.input.load(&graph, 1)?;
     let ran = prove::run(&graph, &inputs)?;
     if args.json {
         say!("{}", Json::Object(json::ran(&graph, &ran)));
         return Ok(());
     }
-    say!("{}", json::show_outputs(&graph, &ran.outputs));
+    say!("{}", json::show_outputs(&graph, &ran.outputs, 1));
     say!("{}", json::exactness(&graph, &ran.differing));
     Ok(())
 }

@@ -174,7 +174,7 @@ pub(super) fn goal_name(goal: Optimize) -> &'static str {
 pub fn run(args: &Args) -> Result<(), CliError> {
     let model = options::load_model(&args.model, &PlanOptions::default(), &args.import)?;
     if let Some(input) = &args.input {
-        options::load_inputs(input, model.graph(), args.sample)?;
+        options::load_inputs(input, model.graph(), args.sample, 1)?;
     }
     std::fs::create_dir_all(&args.out).map_err(|source| files::FileError::Folder {
         path: args.out.clone(),

@@ -9,6 +9,7 @@ mod trust;
 
 use super::out::say;
 use super::{error::CliError, json, options};
+use inferproof_circuits::batch::depth;
 use inferproof_circuits::statement::PublicPort;
 use inferproof_prover::files;
 use inferproof_prover::input::{InputFile, read_arrays};
@@ -205,8 +206,9 @@ fn report(
         path.display(),
         verified.model
     );
-    for ((port, _), value) in verified.outputs.iter().zip(&outputs) {
-        say!("{}", json::show_value(&port.name, value));
+    for ((port, tensor), value) in verified.outputs.iter().zip(&outputs) {
+        let batch = depth(tensor, &port.shape);
+        say!("{}", json::show_value(&port.name, value, batch));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! are real values, also when all are whole; for one that is integer they must be integers.
 
 use super::{ArrayData, ElementType, InputError, InputFile, NamedArray};
+use inferproof_circuits::batch::stacked_shape;
 use inferproof_circuits::graph::{Graph, TensorId, TensorInfo};
 use inferproof_circuits::tensor::{DType, Tensor};
 
@@ -50,6 +51,28 @@ pub fn resolve_inputs(file: &InputFile, graph: &Graph) -> Result<Vec<Tensor>, In
         Target::new(file, array, port, graph)?.tensor(array, port.float)
     };
     ports.iter().map(resolve).collect()
+}
+
+/// As [`resolve_inputs`], for a batch: each array holds the inferences' along its first axis.
+///
+/// # Errors
+/// As [`resolve_inputs`], and [`InputError::Batch`].
+pub fn resolve_batch(file: &InputFile, graph: &Graph, batch: usize) -> Result<Vec<Tensor>, InputError> {
+    let mut edges = Graph {
+        tensors: graph.tensors.clone(),
+        nodes: Vec::new(),
+        inputs: graph.inputs.clone(),
+        outputs: Vec::new(),
+    };
+    for port in &graph.inputs {
+        if let Some(info) = edges.tensors.get_mut(port.tensor.0) {
+            info.shape = stacked_shape(&info.shape, batch).map_err(|_| InputError::Batch {
+                port: port.name.clone(),
+                batch,
+            })?;
+        }
+    }
+    resolve_inputs(file, &edges)
 }
 
 /// What the arrays of the file say of each output of the graph, in the graph's order; found as for inputs.
@@ -225,9 +248,17 @@ fn is_usable(info: &TensorInfo) -> bool {
     info.scale.is_finite() && info.scale > 0.0 && range.contains(&info.zero_point)
 }
 
-/// Equal, or equal after a leading 1 of one of them.
+/// Equal, or equal after a leading 1 of one of them, or after a 1 behind the first axis of `found`: samples of a batch
+/// that have a batch axis of their own.
 fn is_same_shape(found: &[usize], wanted: &[usize]) -> bool {
-    found == wanted || found.split_first() == Some((&1, wanted)) || wanted.split_first() == Some((&1, found))
+    let of_samples = match (found, wanted) {
+        ([samples, 1, found @ ..], [batch, wanted @ ..]) => samples == batch && found == wanted,
+        _ => false,
+    };
+    found == wanted
+        || found.split_first() == Some((&1, wanted))
+        || wanted.split_first() == Some((&1, found))
+        || of_samples
 }
 
 /// `clamp(round_half_even(x / S) + z)`; none for NaN. Infinities clamp.

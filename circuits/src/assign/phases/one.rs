@@ -27,9 +27,8 @@ pub(crate) fn phase_one(plan: &Plan, witness: &Witness, fixed: &FixedTables) -> 
     let rows = plan.active_rows();
     let mut columns = vec![vec![Fr::ZERO; rows + 1]; params.num_small_columns()];
     for (r, row) in plan.rows.iter().enumerate() {
-        let index = &plan.planes[row.home][row.plane].index;
         for lane in 0..row.valid {
-            let cells: Cells = witness.homes[row.home][index[row.offset + lane] as usize];
+            let cells: Cells = witness.homes[row.home][plan.position(row, lane)];
             let d1 = to_integer(&fixed.d1_minus_1[r]).unwrap_or(0).cast_signed();
             let gap = d1 - cells.r1;
             let all = std::iter::once(field(cells.y))

@@ -6,7 +6,6 @@ use crate::assign::fixed::FixedTables;
 use crate::assign::{Drawn, field};
 use crate::chips::logup::invert_all;
 use crate::params::{CircuitParams, EXPRESSIONS_IN_SUM, EXPRESSIONS_PER_HELPER};
-use crate::plan::layout::Point;
 use crate::plan::{Evaluated, Identity, Plan, Source};
 use ff::Field;
 use halo2_proofs::halo2curves::bn256::Fr;
@@ -79,17 +78,18 @@ fn powers_of(base: Fr, last: usize) -> Vec<Fr> {
         .collect()
 }
 
-/// Centered values of a plane, row-major, read from the tape.
+/// Centered values of a plane, image by image, each row-major, read from the tape.
 fn plane_values(plan: &Plan, fixed: &FixedTables, one: &[Vec<Fr>], source: Source) -> Vec<Fr> {
     let params = &plan.params;
     let lanes = params.num_lanes();
     let plane = &plan.planes[source.home][source.plane];
-    let chunks = plane.chunks(lanes);
-    let mut values = Vec::with_capacity(plane.height * plane.width);
-    for i in 0..plane.height {
-        for j in 0..plane.width {
-            let r = plane.first_row + i * chunks + j / lanes;
-            values.push(one[(j % lanes) * params.cells_per_lane()][r] - zero(params, fixed, r));
+    let mut values = Vec::with_capacity(plane.images * plane.height * plane.width);
+    for image in 0..plane.images {
+        for i in 0..plane.height {
+            for j in 0..plane.width {
+                let r = plane.row(image, i, j, lanes);
+                values.push(one[(j % lanes) * params.cells_per_lane()][r] - zero(params, fixed, r));
+            }
         }
     }
     values
@@ -108,17 +108,17 @@ fn overhang(plan: &Plan, fixed: &FixedTables, one: &[Vec<Fr>], alpha: Fr, identi
     let mut free = vec![false; identity.degree + 1];
     identity.overhang.iter().for_each(|e| free[*e] = true);
     let powers = powers_of(alpha, identity.max_power);
-    let at = Point {
-        lanes: plan.params.num_lanes(),
-        stride: plan.row_stride,
-    };
+    let at = plan.point();
     let mut subtract = |exponent: usize, source: Source, factor: Fr, values: &[Fr]| {
         let plane = &plan.planes[source.home][source.plane];
         let scale = plan.lowered.homes[source.home].value_scale;
-        for (i, x) in values.iter().enumerate() {
-            let e = exponent + plane.exponent(i / plane.width, i % plane.width, at, scale);
-            if free.get(e).copied().unwrap_or(false) {
-                z[e] -= factor * x;
+        let images = values.chunks((plane.height * plane.width).max(1));
+        for (values, offset) in images.zip(at.offsets()) {
+            for (i, x) in values.iter().enumerate() {
+                let e = exponent + offset + plane.exponent(i / plane.width, i % plane.width, at, scale);
+                if free.get(e).copied().unwrap_or(false) {
+                    z[e] -= factor * x;
+                }
             }
         }
     };

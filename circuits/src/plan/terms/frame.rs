@@ -71,7 +71,7 @@ impl Context<'_> {
             .chain(outputs.iter().flatten().copied())
             .chain(self.corrections_relative(step));
         let mut frame = Frame {
-            builder: Builder::new(relatives),
+            builder: Builder::new(self.at, relatives),
             taps: found,
             padded: false,
             outputs,
@@ -133,7 +133,8 @@ impl Context<'_> {
         }
         let lowest = sizes.values().map(|p| -self.origin(p, scale));
         let others = outputs.iter().flatten().copied();
-        let mut builder = Builder::new(lowest.chain(others).chain(self.corrections_relative(step)));
+        let relatives = lowest.chain(others).chain(self.corrections_relative(step));
+        let mut builder = Builder::new(self.at, relatives);
         builder.mark_window(0);
         for plane in sizes.values() {
             for i in 0..2 * plane.height - 1 {

@@ -63,7 +63,7 @@ impl Context<'_> {
             .iter()
             .map(|o| o.2)
             .chain(outputs.iter().flatten().copied());
-        let mut builder = Builder::new(relatives);
+        let mut builder = Builder::new(self.at, relatives);
         for i in 0..size.0 {
             (0..size.1).for_each(|j| builder.mark_window(-self.offset(unit, signed(i), signed(j))));
         }

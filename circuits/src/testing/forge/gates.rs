@@ -167,7 +167,7 @@ impl Adversary<'_> {
     }
 
     /// Values that are not clamped and can go up by one.
-    fn inside(&self) -> impl Iterator<Item = &Site> + '_ {
+    pub(super) fn inside(&self) -> impl Iterator<Item = &Site> + '_ {
         let inside = |s: &&Site| {
             let range = i64::from(self.plan.lowered.homes[s.home].range);
             !s.is_input && !s.is_max && s.cells.a == 0 && s.cells.y > 0 && s.cells.y + 1 < range

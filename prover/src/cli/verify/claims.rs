@@ -54,11 +54,11 @@ fn is_value(array: &NamedArray, value: &Value) -> bool {
     }
 }
 
-/// The public edges of a network, as a graph without operators.
+/// The public edges of a network, as a graph without operators; those of a batch are stacked.
 fn edges(verified: &Verified) -> Graph {
-    let info = |port: &PublicPort| TensorInfo {
+    let info = |(port, tensor): &(PublicPort, Tensor)| TensorInfo {
         name: port.name.clone(),
-        shape: port.shape.clone(),
+        shape: tensor.shape().clone(),
         dtype: port.dtype,
         scale: port.scale,
         zero_point: port.zero_point,
@@ -66,7 +66,9 @@ fn edges(verified: &Verified) -> Graph {
     let ports = |list: &[(PublicPort, Tensor)]| list.iter().map(|(port, _)| port.clone()).collect::<Vec<_>>();
     let (ins, outs) = (ports(&verified.inputs), ports(&verified.outputs));
     Graph {
-        tensors: ins.iter().chain(&outs).map(info).collect(),
+        tensors: (verified.inputs.iter().chain(&verified.outputs))
+            .map(info)
+            .collect(),
         nodes: Vec::new(),
         inputs: (ins.iter().enumerate())
             .map(|(i, port)| InputPort {
