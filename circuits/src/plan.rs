@@ -75,6 +75,13 @@ impl PlanOptions {
             _ => parts.join(", "),
         }
     }
+
+    fn no_plan(&self, rows: usize) -> PlanError {
+        PlanError::NoPlan {
+            wanted: self.wanted(),
+            rows,
+        }
+    }
 }
 
 /// A complete layout.
@@ -113,30 +120,47 @@ impl Plan {
             ranges: ranges(&lowered),
             max_rows,
         };
-        let mut shortest = usize::MAX;
+        if let Some(plan) = Self::search(graph, &lowered, &demand, options)? {
+            return Ok(plan);
+        }
+        // The fewest rows with which the other options can be met.
+        for k in options.k.map_or(K_RANGE, |k| k + 1..=*K_RANGE.end()) {
+            let larger = PlanOptions {
+                k: Some(k),
+                ..*options
+            };
+            if Self::search(graph, &lowered, &demand, &larger)?.is_some() {
+                return Err(options.no_plan(1 << k));
+            }
+        }
+        let rows = cost::fewest_rows(graph, &lowered, options).next_power_of_two();
+        Err(options.no_plan(rows))
+    }
+
+    /// The first candidate whose rows fit.
+    fn search(
+        graph: &Graph,
+        lowered: &Lowered,
+        demand: &cost::Demand,
+        options: &PlanOptions,
+    ) -> Result<Option<Self>, PlanError> {
         // Rows of the walk over exponents, which depends on the lanes, from the plans that were built.
         let mut walks: HashMap<usize, usize> = HashMap::new();
-        for candidate in cost::candidates(graph, &lowered, &demand, options) {
+        for candidate in cost::candidates(graph, lowered, demand, options) {
             let room = (1usize << candidate.k) - RESERVED_ROWS;
             let walk = walks.get(&candidate.lanes).copied().unwrap_or(0);
             if candidate.glue_rows + walk > room {
-                shortest = shortest.min(candidate.glue_rows + walk);
                 continue;
             }
-            let built = Self::build(graph, &lowered, candidate, options.fold_from.unwrap_or(FOLD_FROM))?;
-            let rows = built.cost.rows_needed();
-            if rows <= room {
-                return Ok(built);
+            let built = Self::build(graph, lowered, candidate, options.fold_from.unwrap_or(FOLD_FROM))?;
+            if built.cost.rows_needed() <= room {
+                return Ok(Some(built));
             }
-            shortest = shortest.min(rows);
             let walk = built.cost.glue_rows.saturating_sub(candidate.glue_rows);
             let known = walks.entry(candidate.lanes).or_insert(walk);
             *known = walk.min(*known);
         }
-        Err(PlanError::NoPlan {
-            wanted: options.wanted(),
-            rows: shortest,
-        })
+        Ok(None)
     }
 
     /// Lays everything out for one choice of k, lanes, limbs and weight lanes. The rows may not fit.

@@ -181,6 +181,13 @@ fn glue_rows(graph: &Graph, lowered: &Lowered, weight_lanes: usize) -> usize {
     lowered.steps.iter().map(rows).sum()
 }
 
+/// Rows below which no plan can have its tape and its glue.
+pub(crate) fn fewest_rows(graph: &Graph, lowered: &Lowered, options: &PlanOptions) -> usize {
+    let lanes = options.lanes.map_or(MAX_LANES, |l| l as usize);
+    let glue = (1..=MAX_WEIGHT_LANES).map(|w| glue_rows(graph, lowered, w)).min();
+    tape_rows(lowered, lanes).max(glue.unwrap_or(0)) + RESERVED_ROWS
+}
+
 /// What all candidates have in common.
 pub(crate) struct Demand {
     /// Largest clamp magnitude.

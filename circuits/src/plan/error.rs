@@ -51,11 +51,11 @@ pub enum PlanError {
     #[error("the strides along different paths between two tensors do not agree; remove one of the paths")]
     Phases,
     /// The options ask for what cannot be had.
-    #[error("no plan with {wanted}; the model needs at least {rows} rows")]
+    #[error("no plan with {wanted}; the model needs at least {rows} rows (k {k})", k = .rows.ilog2())]
     NoPlan {
         /// The options that were asked for.
         wanted: String,
-        /// Rows of the nearest plan.
+        /// Fewest rows with which the other options can be met, or a bound below when none are known: a power of two.
         rows: usize,
     },
 }
