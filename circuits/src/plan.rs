@@ -19,7 +19,7 @@ mod tests;
 
 pub use account::{FIELD_BITS, NoWrap, Risk};
 pub use bounds::BOUND_BITS;
-pub use cost::{Cost, Optimize, PERMUTATION_COLUMNS};
+pub use cost::{Cost, Opening, Optimize, PERMUTATION_COLUMNS};
 pub use error::PlanError;
 pub(crate) use glue::{GStep, KStep, Program};
 #[cfg(any(test, feature = "test-dependencies"))]
@@ -63,6 +63,8 @@ pub struct PlanOptions {
     pub fold_from: Option<usize>,
     /// Inferences in one proof, 1 to [`MAX_BATCH`].
     pub batch: usize,
+    /// What the proof is opened with; bears on the choice alone.
+    pub opening: Opening,
 }
 
 impl Default for PlanOptions {
@@ -75,6 +77,7 @@ impl Default for PlanOptions {
             optimize: Optimize::default(),
             fold_from: None,
             batch: 1,
+            opening: Opening::default(),
         }
     }
 }
@@ -97,6 +100,13 @@ impl PlanOptions {
             _ => parts.join(", "),
         }
     }
+
+    fn no_plan(&self, rows: usize) -> PlanError {
+        PlanError::NoPlan {
+            wanted: self.wanted(),
+            rows,
+        }
+    }
 }
 
 /// A complete layout.
@@ -110,6 +120,8 @@ pub struct Plan {
     pub cost: Cost,
     /// Inferences in one proof.
     pub batch: usize,
+    /// What its price was reckoned with.
+    pub opening: Opening,
     /// Pitch P: exponent distance between the images of a batch. The row stride S, the distance between image rows, is
     /// as many times that as there are images.
     pub pitch: usize,
@@ -145,30 +157,47 @@ impl Plan {
             max_rows,
             batch: options.batch,
         };
-        let mut shortest = usize::MAX;
+        if let Some(plan) = Self::search(graph, &lowered, &demand, options)? {
+            return Ok(plan);
+        }
+        // The fewest rows with which the other options can be met.
+        for k in options.k.map_or(K_RANGE, |k| k + 1..=*K_RANGE.end()) {
+            let larger = PlanOptions {
+                k: Some(k),
+                ..*options
+            };
+            if Self::search(graph, &lowered, &demand, &larger)?.is_some() {
+                return Err(options.no_plan(1 << k));
+            }
+        }
+        let rows = cost::fewest_rows(graph, &lowered, options).next_power_of_two();
+        Err(options.no_plan(rows))
+    }
+
+    /// The first candidate whose rows fit.
+    fn search(
+        graph: &Graph,
+        lowered: &Lowered,
+        demand: &cost::Demand,
+        options: &PlanOptions,
+    ) -> Result<Option<Self>, PlanError> {
         // Rows of the walk over exponents, which depends on the lanes, from the plans that were built.
         let mut walks: HashMap<usize, usize> = HashMap::new();
-        for candidate in cost::candidates(graph, &lowered, &demand, options) {
+        for candidate in cost::candidates(graph, lowered, demand, options) {
             let room = (1usize << candidate.k) - RESERVED_ROWS;
             let walk = walks.get(&candidate.lanes).copied().unwrap_or(0);
             if candidate.glue_rows + walk > room {
-                shortest = shortest.min(candidate.glue_rows + walk);
                 continue;
             }
-            let built = Self::build(graph, &lowered, candidate, options)?;
-            let rows = built.cost.rows_needed();
-            if rows <= room {
-                return Ok(built);
+            let built = Self::build(graph, lowered, candidate, options)?;
+            if built.cost.rows_needed() <= room {
+                return Ok(Some(built));
             }
-            shortest = shortest.min(rows);
             let walk = built.cost.glue_rows.saturating_sub(candidate.glue_rows);
             let known = walks.entry(candidate.lanes).or_insert(walk);
             *known = walk.min(*known);
         }
-        Err(PlanError::NoPlan {
-            wanted: options.wanted(),
-            rows: shortest,
-        })
+        Ok(None)
     }
 
     /// Lays everything out for one choice of k, lanes, limbs and weight lanes. The rows may not fit.
@@ -204,6 +233,7 @@ impl Plan {
             params,
             cost: Cost::default(),
             batch: images,
+            opening: options.opening,
             pitch: at.pitch,
             lowered: lowered.clone(),
             planes,
@@ -234,7 +264,7 @@ impl Plan {
     /// Counts of the prover's primitive operations.
     #[must_use]
     pub fn work(&self) -> Work {
-        Work::new(&self.params, self.k)
+        Work::new(&self.params, self.k, self.opening)
     }
 
     /// Integers of the requantization of a plane: `None` for inputs and max pools.

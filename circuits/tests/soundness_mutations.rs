@@ -43,6 +43,19 @@ fn network(seed: u64) -> Graph {
     b.finish(&[out])
 }
 
+/// A network in a circuit of two lanes, and inputs.
+fn subject(seed: u64) -> (Graph, Checker, Vec<Tensor>) {
+    let graph = network(seed);
+    let options = PlanOptions {
+        lanes: Some(2),
+        limb_split: Some(2 + u32::try_from(seed % 2).unwrap()),
+        ..PlanOptions::default()
+    };
+    let checker = Checker::new(&graph, Plan::new(&graph, &options).unwrap(), seed, &[]);
+    let inputs = random_inputs(&graph, seed).unwrap();
+    (graph, checker, inputs)
+}
+
 /// Changes the value that is made as number `at`.
 struct Mutation {
     at: u64,
@@ -131,14 +144,7 @@ fn attempt(
 fn forge_soundness_no_mutation_of_a_hint_changes_the_output() {
     let mut totals = [0u64; 2];
     for seed in 0..NETWORKS {
-        let graph = network(seed);
-        let options = PlanOptions {
-            lanes: Some(2),
-            limb_split: Some(2 + u32::try_from(seed % 2).unwrap()),
-            ..PlanOptions::default()
-        };
-        let checker = Checker::new(&graph, Plan::new(&graph, &options).unwrap(), seed, &[]);
-        let inputs = random_inputs(&graph, seed).unwrap();
+        let (graph, checker, inputs) = subject(seed);
         let cost = checker.plan().cost;
         let made = u64::try_from(cost.activations + cost.inputs).unwrap();
         let verdicts: Vec<Option<bool>> = (0..MUTATIONS / NETWORKS)
@@ -187,14 +193,7 @@ fn element(old: Fr, kind: u64, d: u64, rng: &mut ChaCha20Rng) -> Fr {
 fn forge_soundness_no_field_element_in_a_cell_changes_the_statement() {
     let mut totals = [0usize; 3];
     for seed in 0..NETWORKS {
-        let graph = network(seed);
-        let options = PlanOptions {
-            lanes: Some(2),
-            limb_split: Some(2 + u32::try_from(seed % 2).unwrap()),
-            ..PlanOptions::default()
-        };
-        let checker = Checker::new(&graph, Plan::new(&graph, &options).unwrap(), seed, &[]);
-        let inputs = random_inputs(&graph, seed).unwrap();
+        let (graph, checker, inputs) = subject(seed);
         let mut honest = Mutation {
             at: u64::MAX,
             seen: 0,

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use inferproof_circuits::plan::PlanOptions;
+use inferproof_circuits::plan::{Opening, PlanOptions};
 use inferproof_circuits::tensor::Tensor;
 use inferproof_prover::keys::{KeysError, Model, ModelKeys, Store, setup};
 use inferproof_prover::prove::prove;
@@ -20,7 +20,16 @@ const MODELS: [&[u8]; 2] = [
 const ELEMENT: usize = 32;
 
 fn keys(onnx: &[u8], backend: Backend) -> ModelKeys {
-    let model = Model::load(onnx, &PlanOptions::default()).unwrap();
+    let opening = match backend {
+        Backend::Gwc => Opening::Gwc,
+        Backend::Ipa => Opening::Ipa,
+        _ => Opening::Shplonk,
+    };
+    let options = PlanOptions {
+        opening,
+        ..PlanOptions::default()
+    };
+    let model = Model::load(onnx, &options).unwrap();
     let k = model.plan().k;
     let srs = if backend.is_transparent() {
         Srs::transparent(k)
@@ -70,6 +79,7 @@ fn every_backend_proves_every_model() {
             let file = proved(&keys, 1);
             let verified = verify(Trusted::ModelId(keys.verifying().id()), &file, &insecure()).unwrap();
             assert_eq!(file.proof.len(), keys.verifying().proof_len());
+            assert_eq!(file.proof.len(), keys.plan().cost.proof_bytes);
             assert_eq!(verified.insecure_srs, !backend.is_transparent());
             assert_eq!(file.backend, backend);
             let read = ProofFile::from_bytes(&file.to_bytes().unwrap()).unwrap();

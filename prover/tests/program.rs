@@ -75,3 +75,20 @@ fn bad_input_is_an_error_without_a_panic() {
         assert!(!message.contains("panicked"), "{case:?}: {message}");
     }
 }
+
+#[test]
+fn too_few_rows_name_a_number_that_works() {
+    let place = Place::new();
+    let (model, _) = shipped();
+    let inspect = |k: u32| place.run(&["inspect", &model, "-k", &k.to_string()]);
+    let refused = inspect(4);
+    assert!(!refused.status.success());
+    let message = text(&refused.stderr);
+    let (_, tail) = message.split_once("needs at least ").unwrap();
+    let rows: usize = tail.split_once(" rows").unwrap().0.parse().unwrap();
+    let k = rows.ilog2();
+    assert!(rows.is_power_of_two() && (5..=12).contains(&k), "{message}");
+    assert!(tail.contains(&format!("(k {k})")), "{message}");
+    assert!(inspect(k).status.success(), "k {k}");
+    assert!(!inspect(k - 1).status.success(), "k {}", k - 1);
+}

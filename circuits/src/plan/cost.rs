@@ -95,21 +95,49 @@ impl Cost {
             columns_fixed: p.num_fixed_columns(),
             columns_permutation: PERMUTATION_COLUMNS,
             degree: DEGREE,
-            proof_bytes: proof_bytes(p),
+            proof_bytes: proof_bytes(p, plan.k, plan.opening),
         }
     }
 }
 
-/// Bytes of a SHPLONK proof: 32 per commitment and per evaluation.
+/// How a commitment scheme opens polynomials, as far as the price of a plan depends on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Opening {
+    /// SHPLONK: two points.
+    #[default]
+    Shplonk,
+    /// GWC: one point for each of the rotations.
+    Gwc,
+    /// The inner product argument: two points for each doubling of the rows.
+    Ipa,
+}
+
+/// Rotations at which something is opened, and as many sets of them.
+const ROTATIONS: usize = 3;
+
+impl Opening {
+    /// Points and scalars in a proof for `2^k` rows.
+    #[must_use]
+    pub fn elements(self, k: u32) -> usize {
+        match self {
+            Self::Shplonk => 2,
+            Self::Gwc => ROTATIONS,
+            // The quotient, the mask, the rounds; a value for each set, and the last two scalars.
+            Self::Ipa => 2 + 2 * k as usize + ROTATIONS + 2,
+        }
+    }
+}
+
+/// Bytes of a proof for `2^k` rows: 32 per commitment and per evaluation.
 #[must_use]
-pub fn proof_bytes(p: &CircuitParams) -> usize {
+pub fn proof_bytes(p: &CircuitParams, k: u32, opening: Opening) -> usize {
     let advice = p.num_small_columns() + p.num_full_columns();
-    // One permutation product, the random polynomial, degree - 1 quotient pieces, two opening points.
-    let commitments = advice + 1 + 1 + (DEGREE - 1) + 2;
+    // One permutation product, the random polynomial, degree - 1 quotient pieces.
+    let commitments = advice + 1 + 1 + (DEGREE - 1);
     // Running sum, both plane evaluations, K, G and P are read at two rows.
     let evaluations =
         advice + 5 + usize::from(p.folded.is_some()) + p.num_fixed_columns() + 1 + PERMUTATION_COLUMNS + 2;
-    32 * (commitments + evaluations)
+    32 * (commitments + evaluations + opening.elements(k))
 }
 
 /// One choice to build.
@@ -181,6 +209,13 @@ fn glue_rows(graph: &Graph, lowered: &Lowered, weight_lanes: usize) -> usize {
     lowered.steps.iter().map(rows).sum()
 }
 
+/// Rows below which no plan can have its tape and its glue.
+pub(crate) fn fewest_rows(graph: &Graph, lowered: &Lowered, options: &PlanOptions) -> usize {
+    let lanes = options.lanes.map_or(MAX_LANES, |l| l as usize);
+    let glue = (1..=MAX_WEIGHT_LANES).map(|w| glue_rows(graph, lowered, w)).min();
+    (options.batch * tape_rows(lowered, lanes)).max(glue.unwrap_or(0)) + RESERVED_ROWS
+}
+
 /// What all candidates have in common.
 pub(crate) struct Demand {
     /// Largest clamp magnitude.
@@ -238,7 +273,7 @@ pub(crate) fn candidates(
                             glue_rows: *glue_rows,
                             score: 0.0,
                         };
-                        found.extend(priced(choice, demand, options.optimize));
+                        found.extend(priced(choice, demand, options));
                     }
                 }
             }
@@ -249,7 +284,7 @@ pub(crate) fn candidates(
 }
 
 /// The candidate with its score, or `None` when its table does not fit.
-fn priced(choice: Candidate, demand: &Demand, optimize: Optimize) -> Option<Candidate> {
+fn priced(choice: Candidate, demand: &Demand, options: &PlanOptions) -> Option<Candidate> {
     let Candidate {
         k,
         lanes,
@@ -281,11 +316,11 @@ fn priced(choice: Candidate, demand: &Demand, optimize: Optimize) -> Option<Cand
     if params.table_rows() + RESERVED_ROWS > 1 << k {
         return None;
     }
-    let work = Work::new(&params, k);
+    let work = Work::new(&params, k, options.opening);
     let prediction = work.predict(&Rates::default());
-    let size = f64::from(shape(proof_bytes(&params)));
+    let size = f64::from(shape(proof_bytes(&params, k, options.opening)));
     let each = size / f64::from(shape(demand.batch));
-    let score = match optimize {
+    let score = match options.optimize {
         Optimize::Time => prediction.cpu_ms,
         Optimize::Size => size + prediction.cpu_ms * 1e-9,
         Optimize::Memory => f64::from(shape(

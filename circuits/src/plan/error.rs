@@ -59,11 +59,11 @@ pub enum PlanError {
         limit: usize,
     },
     /// The options ask for what cannot be had.
-    #[error("no plan with {wanted}; the model needs at least {rows} rows")]
+    #[error("no plan with {wanted}; the model needs at least {rows} rows (k {k})", k = .rows.ilog2())]
     NoPlan {
         /// The options that were asked for.
         wanted: String,
-        /// Rows of the nearest plan.
+        /// Fewest rows with which the other options can be met, or a bound below when none are known: a power of two.
         rows: usize,
     },
 }

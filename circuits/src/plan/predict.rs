@@ -4,7 +4,7 @@
 //! transforms of columns to the cosets of the rows), field products in the constraints, and filling cells. [`Work`]
 //! counts them; [`Rates`] are their prices on one machine.
 
-use super::cost::{DEGREE, PERMUTATION_COLUMNS};
+use super::cost::{DEGREE, Opening, PERMUTATION_COLUMNS};
 use crate::params::CircuitParams;
 use serde::{Deserialize, Serialize};
 
@@ -18,9 +18,12 @@ const SMALL_BITS: u32 = 12;
 /// Closing a bucket against adding a point to one.
 const BUCKET_ADDITIONS: u64 = 7;
 const MAX_WINDOW: u32 = 15;
-/// Polynomials of the argument itself that are committed: the permutation's product, the random one, the quotient's
-/// pieces, and two openings.
-const OWN_COMMITMENTS: u64 = 1 + 1 + PARTS + 2;
+/// Polynomials of the argument itself that are committed: the permutation's product, the random one and the quotient's
+/// pieces.
+const OWN_COMMITMENTS: u64 = 1 + 1 + PARTS;
+/// What the inner product argument does for each row beside commitments, in additions: a generator is hashed, folded with
+/// another, and is a term of the check that ends a proof.
+const INNER_PRODUCT_ADDITIONS: u64 = 900;
 /// Resident bytes of the program before it holds anything.
 const PROGRAM_BYTES: u64 = 15 << 20;
 /// Bytes a row in the tables of two sums at work.
@@ -99,7 +102,8 @@ pub fn bucket_additions(terms: u64, bits: u32) -> u64 {
     (2..=MAX_WINDOW).map(price).min().unwrap_or(0)
 }
 
-/// Products of the constraints in one row: measured on compiled circuits, a tenth off at most.
+/// Products of the constraints in one row, roughly: 0.7 to 1.4 times what compiled circuits have. The constraints take
+/// about a tenth of the prover's time.
 fn products_per_row(params: &CircuitParams) -> u64 {
     let lookups = params.num_lanes() * params.lookups_per_lane();
     let selectors = params.patterns.len() - 1 + params.value_steps.len() + params.accumulator_steps.len();
@@ -114,8 +118,14 @@ fn products_per_row(params: &CircuitParams) -> u64 {
 impl Work {
     /// Counts for `2^k` rows of these columns.
     #[must_use]
-    pub fn new(params: &CircuitParams, k: u32) -> Self {
+    pub fn new(params: &CircuitParams, k: u32, opening: Opening) -> Self {
         let n = 1u64 << k;
+        // Commitments of the openings; the rounds of the inner product argument add up to two.
+        let (opened, inner_product) = match opening {
+            Opening::Shplonk => (2, 0),
+            Opening::Gwc => (3, 0),
+            Opening::Ipa => (4, n * INNER_PRODUCT_ADDITIONS),
+        };
         let (small, full) = (
             params.num_small_columns() as u64,
             params.num_full_columns() as u64,
@@ -124,7 +134,8 @@ impl Work {
         let permutation = PERMUTATION_COLUMNS as u64;
         // Weights are combined into one column before they are transformed.
         let kept = fixed - params.num_weight_lanes() as u64 + 1;
-        // Beside the columns: instance, product, X's place is free, three Lagrange polynomials, the permutation.
+        // Beside the columns: instance, product, three Lagrange polynomials, the permutation. X is a column of the
+        // constraints too, but its values on a coset are written without a transform.
         let transformed = small + full + kept + 2 + 3 + permutation;
         let interpolated = small + full + 2;
         // When the keys are loaded, with the three Lagrange polynomials.
@@ -137,7 +148,8 @@ impl Work {
         let proving = 3 * (small + full) + transformed + 2 * PARTS + 6;
         Self {
             additions_small: small * bucket_additions(n, SMALL_BITS),
-            additions_full: (full + OWN_COMMITMENTS) * bucket_additions(n, FULL_BITS),
+            additions_full: (full + OWN_COMMITMENTS + opened) * bucket_additions(n, FULL_BITS)
+                + inner_product,
             butterflies: (PARTS * (transformed + 1) + interpolated + loaded) * (n / 2) * u64::from(k),
             products: PARTS * n * products_per_row(params),
             cells: n * (small + lookups + full),

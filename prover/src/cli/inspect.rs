@@ -7,6 +7,7 @@ use inferproof_circuits::ops::NumDiffering;
 use inferproof_circuits::plan::{BOUND_BITS, FIELD_BITS, Prediction};
 use inferproof_prover::calibrate;
 use inferproof_prover::keys::Model;
+use inferproof_verifier::Backend;
 use serde_json::{Map, Value as Json, json};
 use std::path::PathBuf;
 
@@ -43,7 +44,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         return Ok(());
     }
     show_network(&model);
-    show_plan(&model);
+    show_plan(&model, args.plan.backend());
     if args.soundness {
         show_risks(&model);
     }
@@ -203,7 +204,7 @@ fn show_network(model: &Model) {
     }
 }
 
-fn show_plan(model: &Model) {
+fn show_plan(model: &Model, backend: Backend) {
     let (plan, cost) = (model.plan(), model.plan().cost);
     let (small, full) = per_activation(model);
     let batch = match plan.batch {
@@ -239,7 +240,7 @@ fn show_plan(model: &Model) {
         cost.cells_small,
         cost.cells_full
     );
-    say!("proof: {} bytes with KZG and SHPLONK", cost.proof_bytes);
+    say!("proof: {} bytes with {backend}", cost.proof_bytes);
     let estimate = estimate(model);
     say!(
         "estimate: {:.1} s of processor time, {:.0} MB of memory, proving key {:.1} MB",

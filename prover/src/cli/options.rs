@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use inferproof_circuits::batch::MAX_BATCH;
 use inferproof_circuits::graph::Graph;
 use inferproof_circuits::import::onnx::LoadOptions;
-use inferproof_circuits::plan::{Optimize, PlanOptions};
+use inferproof_circuits::plan::{Opening, Optimize, PlanOptions};
 use inferproof_circuits::quant::Rounding;
 use inferproof_circuits::tensor::Tensor;
 use inferproof_prover::files::{self, Cache};
@@ -45,9 +45,46 @@ pub struct PlanArgs {
     /// Inferences in one proof, along the first axis of inputs and outputs. Part of the model id.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_batch)]
     batch: usize,
+    #[command(flatten)]
+    backend: BackendArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct BackendArgs {
+    /// The commitment scheme. Part of the model id.
+    #[arg(long, value_enum, default_value = "shplonk")]
+    backend: BackendArg,
+}
+
+impl BackendArgs {
+    pub fn backend(&self) -> Backend {
+        match self.backend {
+            BackendArg::Shplonk => Backend::Shplonk,
+            BackendArg::Gwc => Backend::Gwc,
+            BackendArg::Ipa => Backend::Ipa,
+        }
+    }
+
+    pub fn opening(&self) -> Opening {
+        match self.backend {
+            BackendArg::Shplonk => Opening::Shplonk,
+            BackendArg::Gwc => Opening::Gwc,
+            BackendArg::Ipa => Opening::Ipa,
+        }
+    }
+
+    /// As `--backend` takes it.
+    pub fn name(&self) -> String {
+        let value = self.backend.to_possible_value();
+        value.map_or_else(String::new, |v| v.get_name().to_owned())
+    }
 }
 
 impl PlanArgs {
+    pub fn backend(&self) -> Backend {
+        self.backend.backend()
+    }
+
     pub fn options(&self) -> PlanOptions {
         PlanOptions {
             k: self.k,
@@ -59,6 +96,7 @@ impl PlanArgs {
                 Goal::Balanced => Optimize::Balanced,
             },
             batch: self.batch,
+            opening: self.backend.opening(),
             ..PlanOptions::default()
         }
     }
@@ -107,16 +145,6 @@ pub enum BackendArg {
     Ipa,
 }
 
-impl From<BackendArg> for Backend {
-    fn from(arg: BackendArg) -> Self {
-        match arg {
-            BackendArg::Shplonk => Self::Shplonk,
-            BackendArg::Gwc => Self::Gwc,
-            BackendArg::Ipa => Self::Ipa,
-        }
-    }
-}
-
 #[derive(Debug, clap::Args)]
 pub struct KeyArgs {
     /// Folder of the keys (`model.vk`, `model.pk`); the user's cache when absent.
@@ -125,21 +153,12 @@ pub struct KeyArgs {
     /// The SRS, as `inferproof srs import` writes it; a local, INSECURE one when absent. Backend ipa needs none.
     #[arg(long, value_name = "FILE")]
     srs: Option<PathBuf>,
-    /// The commitment scheme: how polynomials are opened.
-    #[arg(long, value_enum, default_value = "shplonk")]
-    backend: BackendArg,
 }
 
 impl KeyArgs {
     /// The keys of the model; what is missing is made.
-    pub fn keys(&self, model: Model, replace: bool) -> Result<ModelKeys, CliError> {
-        make_keys(
-            model,
-            self.backend.into(),
-            self.srs.as_deref(),
-            self.keys.as_deref(),
-            replace,
-        )
+    pub fn keys(&self, model: Model, backend: Backend, replace: bool) -> Result<ModelKeys, CliError> {
+        make_keys(model, backend, self.srs.as_deref(), self.keys.as_deref(), replace)
     }
 }
 

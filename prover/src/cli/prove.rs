@@ -36,7 +36,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let model = options::load_model(&args.model, &args.plan.options(), &args.import)?;
     let inputs = args.input.load(model.graph(), model.plan().batch)?;
     let mut figures = json::plan(&model);
-    let keys = args.keys.keys(model, false)?;
+    let keys = args.keys.keys(model, args.plan.backend(), false)?;
     let before = cpu_ms();
     let proved = {
         let _progress = Progress::start("proving");

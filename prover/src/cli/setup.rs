@@ -23,7 +23,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), CliError> {
     let model = options::load_model(&args.model, &args.plan.options(), &args.import)?;
     let mut figures = json::plan(&model);
-    let keys = args.keys.keys(model, true)?;
+    let keys = args.keys.keys(model, args.plan.backend(), true)?;
     let id = keys.verifying().id().to_string();
     if args.json {
         figures.insert("model_id".to_owned(), id.into());

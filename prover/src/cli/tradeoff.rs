@@ -36,6 +36,8 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     sample: Option<usize>,
     #[command(flatten)]
+    backend: options::BackendArgs,
+    #[command(flatten)]
     import: options::ImportArgs,
     /// Proves nothing: the estimates alone.
     #[arg(long)]
@@ -172,7 +174,11 @@ pub(super) fn goal_name(goal: Optimize) -> &'static str {
 }
 
 pub fn run(args: &Args) -> Result<(), CliError> {
-    let model = options::load_model(&args.model, &PlanOptions::default(), &args.import)?;
+    let plan = PlanOptions {
+        opening: args.backend.opening(),
+        ..PlanOptions::default()
+    };
+    let model = options::load_model(&args.model, &plan, &args.import)?;
     if let Some(input) = &args.input {
         options::load_inputs(input, model.graph(), args.sample, 1)?;
     }
@@ -180,7 +186,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         path: args.out.clone(),
         source,
     })?;
-    let mut rows = sweep(&model, &calibrate::rates());
+    let mut rows = sweep(&model, &plan, &calibrate::rates());
     if !args.predict {
         measure(args, model.graph(), &mut rows)?;
     }
@@ -195,7 +201,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
 }
 
 /// The distinct plans for every goal and size, the default plan among them.
-fn sweep(model: &Model, rates: &Rates) -> Vec<Row> {
+fn sweep(model: &Model, plan: &PlanOptions, rates: &Rates) -> Vec<Row> {
     let mut seen = BTreeSet::new();
     let mut rows: Vec<Row> = Vec::new();
     let mut add = |plan: &Plan, goal: Optimize| {
@@ -217,7 +223,7 @@ fn sweep(model: &Model, rates: &Rates) -> Vec<Row> {
             let options = PlanOptions {
                 k: Some(k),
                 optimize: goal,
-                ..PlanOptions::default()
+                ..*plan
             };
             let Ok(plan) = Plan::new(model.graph(), &options) else {
                 break;
@@ -290,6 +296,7 @@ fn prove(args: &Args, row: &Row, input: &Path, folder: &Path) -> Result<Measured
     }
     command.args(["-k", &row.k.to_string()]);
     command.args(["--optimize", goal_name(row.goal)]);
+    command.args(["--backend", &args.backend.name()]);
     let rounding = args.import.rounding.to_possible_value();
     command.args(["--rounding", rounding.as_ref().map_or("exact", |v| v.get_name())]);
     // Keys of large plans would fill the disk: they go when they have been used.

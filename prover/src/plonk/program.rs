@@ -271,14 +271,14 @@ fn schedule(
         }
     }
     for (now, id) in live.iter().enumerate() {
-        if matches!(nodes[*id], Node::Column(..)) {
+        let Some(form) = Computed::of(&nodes[*id]) else {
             continue;
-        }
+        };
         let to = free.pop().unwrap_or_else(|| {
             num_registers += 1;
             num_registers - 1
         });
-        steps.push(step(&nodes[*id], &place, to));
+        steps.push(form.step(&place, to));
         place.insert(*id, Operand::Register(to));
         let mut ended: Vec<NodeId> = operands(&nodes[*id]);
         ended.dedup();
@@ -295,39 +295,47 @@ fn schedule(
     (steps, num_registers, result)
 }
 
-fn step(node: &Node, place: &HashMap<NodeId, Operand>, to: usize) -> Step {
-    // Operands come before their users, so that each has a place.
-    let at = |id: &NodeId| place.get(id).copied().unwrap_or(Operand::Register(0));
-    match node {
-        Node::Product(a, b) => Step::Product {
-            to,
-            operands: [at(a), at(b)],
-        },
-        Node::Column(..) => Step::Linear {
-            to,
-            constant: Fr::ZERO,
-            plain: Vec::new(),
-            negated: Vec::new(),
-            scaled: Vec::new(),
-        },
-        Node::Linear(form) => {
-            let (mut plain, mut negated, mut scaled) = (Vec::new(), Vec::new(), Vec::new());
-            for (id, c) in &form.terms {
-                if *c == Fr::ONE {
-                    plain.push(at(id));
-                } else if *c == -Fr::ONE {
-                    negated.push(at(id));
-                } else {
-                    scaled.push((at(id), *c));
-                }
+/// A node that takes a step: all but the columns.
+enum Computed<'a> {
+    Linear(&'a Linear),
+    Product(NodeId, NodeId),
+}
+
+impl<'a> Computed<'a> {
+    fn of(node: &'a Node) -> Option<Self> {
+        match node {
+            Node::Column(..) => None,
+            Node::Linear(form) => Some(Self::Linear(form)),
+            Node::Product(a, b) => Some(Self::Product(*a, *b)),
+        }
+    }
+
+    fn step(&self, place: &HashMap<NodeId, Operand>, to: usize) -> Step {
+        // Operands come before their users, so that each has a place.
+        let at = |id: &NodeId| place.get(id).copied().unwrap_or(Operand::Register(0));
+        let form = match self {
+            Self::Linear(form) => form,
+            Self::Product(a, b) => {
+                let operands = [at(a), at(b)];
+                return Step::Product { to, operands };
             }
-            Step::Linear {
-                to,
-                constant: form.constant,
-                plain,
-                negated,
-                scaled,
+        };
+        let (mut plain, mut negated, mut scaled) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, c) in &form.terms {
+            if *c == Fr::ONE {
+                plain.push(at(id));
+            } else if *c == -Fr::ONE {
+                negated.push(at(id));
+            } else {
+                scaled.push((at(id), *c));
             }
+        }
+        Step::Linear {
+            to,
+            constant: form.constant,
+            plain,
+            negated,
+            scaled,
         }
     }
 }
