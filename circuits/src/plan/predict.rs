@@ -92,7 +92,8 @@ pub struct Prediction {
     pub pk_bytes: u64,
 }
 
-/// Additions of one sum of `terms` multiples of `bits` bits, with the cheapest windows.
+/// Additions of one sum of `terms` multiples of `bits` bits, with the cheapest windows of plain buckets: a measure that
+/// plans depend on. The prover's own sums take fewer.
 #[must_use]
 pub fn bucket_additions(terms: u64, bits: u32) -> u64 {
     let price = |width: u32| {

@@ -1,17 +1,18 @@
 //! Sums of multiples of curve points.
 //!
-//! Pippenger's buckets with signed digits. The points of a bucket are added pairwise in affine coordinates, all pairs of
-//! a round with one inversion. Columns of small integers, which end in a few full-size blinding values, are split into
-//! both kinds, and each kind is cut into windows for its own length.
+//! Pippenger's buckets with signed digits, for scalars of half the size ([`halves`]). Points are added pairwise in
+//! affine coordinates, many pairs with one inversion, while a bucket has more than one and while buckets are closed.
+//! Columns of small integers, which end in a few full-size blinding values, are split into both kinds, and each kind is
+//! cut into windows for its own length. Points with equal full-size scalars are added before they are multiplied.
 
-use ff::{Field, PrimeField};
+mod halves;
+
+use ff::{Field, PrimeField, WithSmallOrderMulGroup};
 use halo2_proofs::arithmetic::best_multiexp;
 use halo2_proofs::halo2curves::bn256::{Fq, Fr, G1, G1Affine};
 use halo2_proofs::halo2curves::group::{Group, prime::PrimeCurveAffine};
+use halves::halves;
 use rayon::prelude::*;
-
-/// Limbs of a scalar with room for the digits' offset.
-type Limbs = [u64; 5];
 
 /// Scalars below 2^this count as small.
 const SMALL_BITS: u32 = 32;
@@ -19,43 +20,116 @@ const SMALL_BITS: u32 = 32;
 const FEW: usize = 32;
 /// Pairs that share one inversion.
 const TILE: usize = 1024;
-/// Windows are at most this wide.
+/// Windows are at most this wide, so that digits fit an i16.
 const MAX_WINDOW: u32 = 15;
 
-/// Relative prices: an addition to a bucket, and closing a bucket.
-const PRICE_ADD: u64 = 1;
-const PRICE_BUCKET: u64 = 7;
+/// A scalar, lowest limb first.
+type Limbs = [u64; 4];
 
-/// `sum scalars_i bases_i`; bases beyond the scalars are ignored. No base is the point at infinity.
+/// Multiples of points.
+#[derive(Debug, Default)]
+struct Terms {
+    magnitudes: Vec<u128>,
+    /// Twice the number of the point, plus one for its negative.
+    points: Vec<u32>,
+}
+
+impl Terms {
+    fn push(&mut self, magnitude: u128, point: u32) {
+        self.magnitudes.push(magnitude);
+        self.points.push(point);
+    }
+}
+
+/// `sum scalars_i bases_i`; bases beyond the scalars are ignored. No base is the point at infinity, and there are fewer
+/// than 2^30.
 pub(super) fn multiply(scalars: &[Fr], bases: &[G1Affine]) -> G1 {
-    let mut small: Vec<(Limbs, G1Affine)> = Vec::new();
-    let mut large: Vec<(Limbs, G1Affine)> = Vec::new();
-    for (scalar, base) in scalars.iter().zip(bases) {
+    let mut small = Terms::default();
+    let mut large: Vec<(Limbs, u32)> = Vec::new();
+    for (i, scalar) in (0u32..).zip(scalars).take(bases.len()) {
         let limbs = limbs(scalar);
-        match bits(&limbs) {
-            0 => {}
-            b if b <= SMALL_BITS => small.push((limbs, *base)),
-            _ => large.push((limbs, *base)),
+        match limbs {
+            [0, 0, 0, 0] => {}
+            [low, 0, 0, 0] if low >> SMALL_BITS == 0 => small.push(low.into(), 2 * i),
+            _ => large.push((limbs, i)),
         }
     }
-    let (small, large) = rayon::join(|| sum(&small), || sum(&large));
+    let sum_large = || {
+        if large.len() < FEW {
+            let terms = large
+                .iter()
+                .map(|(_, i)| (scalars[*i as usize], bases[*i as usize]));
+            let (scalars, bases): (Vec<Fr>, Vec<G1Affine>) = terms.unzip();
+            return match scalars[..] {
+                [] => G1::identity(),
+                _ => best_multiexp(&scalars, &bases),
+            };
+        }
+        sum_large(merged(large, bases))
+    };
+    let (small, large) = rayon::join(|| sum(&small, |i| bases[i]), sum_large);
     small + large
 }
 
 fn limbs(scalar: &Fr) -> Limbs {
     let repr = scalar.to_repr();
     let bytes: &[u8] = repr.as_ref();
-    let mut limbs = [0; 5];
+    let mut limbs = [0; 4];
     for (limb, chunk) in limbs.iter_mut().zip(bytes.chunks_exact(8)) {
         *limb = chunk.try_into().map_or(0, u64::from_le_bytes);
     }
     limbs
 }
 
-/// Length of a number in bits.
-fn bits(limbs: &Limbs) -> u32 {
-    let top = (0u32..5).zip(limbs).rev().find(|(_, l)| **l != 0);
-    top.map_or(0, |(i, l)| 64 * i + u64::BITS - l.leading_zeros())
+/// A point in a cache line of its own.
+#[repr(align(64))]
+struct Aligned(G1Affine);
+
+/// Negates the point for odd numbers, without a branch.
+fn sign(point: &mut G1Affine, number: u32) {
+    point.y = [point.y, -point.y][(number & 1) as usize];
+}
+
+/// Adds the bases that have equal scalars.
+fn merged(mut terms: Vec<(Limbs, u32)>, bases: &[G1Affine]) -> Vec<(Limbs, G1Affine)> {
+    terms.sort_unstable();
+    let (mut merged, mut repeated) = (Vec::with_capacity(terms.len()), Vec::new());
+    let mut buckets = Buckets::default();
+    for run in terms.chunk_by(|a, b| a.0 == b.0) {
+        if let [(scalar, i)] = run {
+            merged.push((*scalar, bases[*i as usize]));
+        } else {
+            repeated.push(run[0].0);
+            buckets.lengths.push(run.len());
+            buckets.points.extend(run.iter().map(|(_, i)| bases[*i as usize]));
+        }
+    }
+    buckets.reduce();
+    merged.extend(
+        repeated
+            .into_iter()
+            .zip(buckets.each())
+            .filter_map(|(s, p)| Some((s, p?))),
+    );
+    merged
+}
+
+fn sum_large(terms: Vec<(Limbs, G1Affine)>) -> G1 {
+    let image = |base: &G1Affine| G1Affine {
+        x: base.x * Fq::ZETA,
+        y: base.y,
+    };
+    let table: Vec<Aligned> = terms
+        .iter()
+        .flat_map(|(_, base)| [*base, image(base)].map(Aligned))
+        .collect();
+    let mut parts = Terms::default();
+    for (i, (scalar, _)) in (0u32..).zip(terms) {
+        for (j, half) in (0u32..).zip(halves(scalar)) {
+            parts.push(half.unsigned_abs(), 4 * i + 2 * j + u32::from(half < 0));
+        }
+    }
+    sum(&parts, |i| table[i].0)
 }
 
 /// Width of a window and number of windows.
@@ -66,166 +140,172 @@ struct Windows {
 }
 
 impl Windows {
-    /// The cheapest windows for this many scalars of this many bits. Two bits of room keep scalar and offset below
-    /// `2^(width count)`.
+    /// The cheapest windows for this many scalars of this many bits. One bit of room holds the last digit's carry.
     fn new(terms: usize, bits: u32) -> Self {
-        let price = |width: u32| {
-            let count = u64::from((bits + 2).div_ceil(width));
-            count * (terms as u64 * PRICE_ADD + (PRICE_BUCKET << (width - 1)))
-        };
+        let count = |width: u32| (bits + 1).div_ceil(width);
+        // A point is added to a bucket once, and a bucket to others twice, less the first point of each.
+        let price = |width: u32| u64::from(count(width)) * (terms as u64 + (1 << (width - 1)));
         let width = (2..=MAX_WINDOW).min_by_key(|w| price(*w)).unwrap_or(2);
         Self {
             width,
-            count: (bits + 2).div_ceil(width),
+            count: count(width),
         }
     }
 
-    /// `sum_i 2^(width - 1) 2^(width i)`: added to a scalar, it makes every digit a window less `2^(width - 1)`.
-    fn offset(self) -> Limbs {
-        let mut offset = [0; 5];
-        for i in 0..self.count {
-            let bit = self.width * i + self.width - 1;
-            offset[(bit / 64) as usize] |= 1 << (bit % 64);
-        }
-        offset
-    }
-
-    /// Signed digit of a scalar to which the offset was added.
-    fn digit(self, limbs: &Limbs, window: u32) -> i32 {
-        let first = self.width * window;
-        let (limb, shift) = ((first / 64) as usize, first % 64);
-        let mut value = limbs[limb] >> shift;
-        if shift + self.width > 64
-            && let Some(next) = limbs.get(limb + 1)
-        {
-            value |= next << (64 - shift);
-        }
-        let mask = (1u64 << self.width) - 1;
+    /// Signed digits, window by window: all digits of one window lie together.
+    fn digits(self, magnitudes: &[u128]) -> Vec<i16> {
+        let mut digits = vec![0; magnitudes.len() * self.count as usize];
         let half = 1i32 << (self.width - 1);
-        i32::try_from(value & mask).unwrap_or(0) - half
+        let mask = (1u128 << self.width) - 1;
+        for (t, magnitude) in magnitudes.iter().enumerate() {
+            let (mut rest, mut carry) = (*magnitude, 0);
+            for digit in digits[t..].iter_mut().step_by(magnitudes.len()) {
+                let value = i32::try_from(rest & mask).unwrap_or(0) + carry;
+                rest >>= self.width;
+                carry = i32::from(value > half);
+                *digit = i16::try_from(value - (carry << self.width)).unwrap_or(0);
+            }
+        }
+        digits
     }
 }
 
-fn plus(a: &Limbs, b: &Limbs) -> Limbs {
-    let mut sum = [0; 5];
-    let mut carry = false;
-    for ((s, a), b) in sum.iter_mut().zip(a).zip(b) {
-        let (low, first) = a.overflowing_add(*b);
-        let (low, second) = low.overflowing_add(u64::from(carry));
-        *s = low;
-        carry = first || second;
-    }
-    sum
-}
-
-fn sum(terms: &[(Limbs, G1Affine)]) -> G1 {
-    if terms.len() < FEW {
-        return few(terms);
-    }
-    let longest = terms.iter().map(|t| bits(&t.0)).max().unwrap_or(0);
-    let windows = Windows::new(terms.len(), longest);
-    let offset = windows.offset();
-    let shifted: Vec<Limbs> = terms.iter().map(|t| plus(&t.0, &offset)).collect();
-    let sums: Vec<G1> = (0..windows.count)
-        .into_par_iter()
-        .map(|w| Buckets::new(terms, &shifted, windows, w).close())
+fn sum(terms: &Terms, point: impl Fn(usize) -> G1Affine + Sync) -> G1 {
+    let Some(largest) = terms.magnitudes.iter().max() else {
+        return G1::identity();
+    };
+    let windows = Windows::new(terms.points.len(), u128::BITS - largest.leading_zeros());
+    let digits = windows.digits(&terms.magnitudes);
+    let sums: Vec<G1> = digits
+        .par_chunks_exact(terms.points.len())
+        .map(|digits| Buckets::new(&terms.points, digits, windows, &point).close())
         .collect();
-    sums.into_iter().rev().fold(G1::identity(), |total, window| {
-        (0..windows.width).fold(total, |t, _| t.double()) + window
+    weighted(&sums, windows.width)
+}
+
+/// `sum_i 2^(width i) points_i`.
+fn weighted(points: &[G1], width: u32) -> G1 {
+    points.iter().rev().fold(G1::identity(), |total, point| {
+        (0..width).fold(total, |t, _| t.double()) + point
     })
 }
 
-fn few(terms: &[(Limbs, G1Affine)]) -> G1 {
-    let scalar = |limbs: &Limbs| {
-        let shift = Fr::from(1 << 32).square();
-        limbs
-            .iter()
-            .rev()
-            .fold(Fr::ZERO, |acc, l| acc * shift + Fr::from(*l))
-    };
-    let scalars: Vec<Fr> = terms.iter().map(|t| scalar(&t.0)).collect();
-    let bases: Vec<G1Affine> = terms.iter().map(|t| t.1).collect();
-    match terms {
-        [] => G1::identity(),
-        _ => best_multiexp(&scalars, &bases),
-    }
-}
-
-/// The points of one window, bucket by bucket.
+/// Points bucket by bucket.
+#[derive(Default)]
 struct Buckets {
     points: Vec<G1Affine>,
-    /// Number of points in each bucket; bucket i is for the digits +-(i + 1).
+    /// Number of points in each bucket.
     lengths: Vec<usize>,
+    /// Room for the points of the next round.
+    spare: Vec<G1Affine>,
 }
 
 impl Buckets {
-    fn new(terms: &[(Limbs, G1Affine)], shifted: &[Limbs], windows: Windows, window: u32) -> Self {
-        let mut lengths = vec![0; 1 << (windows.width - 1)];
-        let bucket = |digit: i32| (digit.unsigned_abs() as usize).checked_sub(1);
-        let digits: Vec<i32> = shifted.iter().map(|s| windows.digit(s, window)).collect();
-        for digit in &digits {
-            if let Some(b) = bucket(*digit) {
-                lengths[b] += 1;
-            }
+    /// The points of one window; bucket i is for the digits +-i.
+    fn new(numbers: &[u32], digits: &[i16], windows: Windows, point: impl Fn(usize) -> G1Affine) -> Self {
+        let mut lengths = vec![0; (1 << (windows.width - 1)) + 1];
+        for digit in digits {
+            lengths[usize::from(digit.unsigned_abs())] += 1;
         }
+        lengths[0] = 0;
         let mut next = Vec::with_capacity(lengths.len());
         let mut used = 0;
         for length in &lengths {
             next.push(used);
             used += length;
         }
-        let mut points = vec![G1Affine::identity(); used];
-        for (digit, (_, base)) in digits.iter().zip(terms) {
-            if let Some(b) = bucket(*digit) {
-                points[next[b]] = if *digit < 0 { -*base } else { *base };
-                next[b] += 1;
+        let mut sorted = vec![0; used];
+        for (digit, number) in digits.iter().zip(numbers) {
+            if *digit != 0 {
+                let place = &mut next[usize::from(digit.unsigned_abs())];
+                sorted[*place] = number ^ u32::from(*digit < 0);
+                *place += 1;
             }
         }
-        Self { points, lengths }
+        let mut buckets = Self {
+            lengths,
+            ..Self::default()
+        };
+        buckets.halve(|i| point((sorted[i] >> 1) as usize), |i, p| sign(p, sorted[i]));
+        buckets.reduce();
+        buckets
     }
 
-    /// `sum_i (i + 1) bucket_i`.
-    fn close(mut self) -> G1 {
+    /// Leaves one point in a bucket at most.
+    fn reduce(&mut self) {
         while self.lengths.iter().any(|l| *l > 1) {
-            self.halve();
+            let points = std::mem::take(&mut self.points);
+            self.halve(|i| points[i], |_, _| ());
+            self.spare = points;
         }
-        let mut rest = self.points.iter().rev();
-        let (mut running, mut total) = (G1::identity(), G1::identity());
-        for length in self.lengths.iter().rev() {
-            if *length == 1
-                && let Some(point) = rest.next()
-            {
-                running += point;
-            }
-            total += running;
-        }
-        total
     }
 
-    /// Adds the points of every bucket pairwise.
-    fn halve(&mut self) {
-        let mut moves = Vec::with_capacity(TILE);
+    /// `sum_i i bucket_i` for buckets of one point at most: `sum_b 2^b odd_b`, where `odd_b` sums the buckets whose
+    /// number has bit b.
+    fn close(mut self) -> G1 {
+        let mut odd = Self::default();
+        while self.lengths.len() > 1 {
+            let before = odd.points.len();
+            let mut at = 0;
+            for pair in self.lengths.chunks(2) {
+                let (even_points, odd_points) = (pair[0], pair.get(1).copied().unwrap_or(0));
+                at += even_points;
+                odd.points.extend_from_slice(&self.points[at..at + odd_points]);
+                at += odd_points;
+            }
+            odd.lengths.push(odd.points.len() - before);
+            // Bucket i of the next round is for the numbers 2 i and 2 i + 1 of this one.
+            self.lengths = self.lengths.chunks(2).map(|pair| pair.iter().sum()).collect();
+            self.reduce();
+        }
+        odd.reduce();
+        let sums = odd.each().map(|point| point.map_or(G1::identity(), G1::from));
+        weighted(&sums.collect::<Vec<_>>(), 1)
+    }
+
+    /// The points of all buckets, which have one at most.
+    fn each(&self) -> impl Iterator<Item = Option<G1Affine>> {
+        let mut points = self.points.iter();
+        self.lengths.iter().map(move |length| {
+            if *length == 0 {
+                None
+            } else {
+                points.next().copied()
+            }
+        })
+    }
+
+    /// Adds the points of every bucket pairwise. `read` yields a point by its position, and `finish` changes it when a
+    /// whole batch was read: reads from all over memory go on side by side while nothing is computed between them.
+    fn halve(&mut self, read: impl Fn(usize) -> G1Affine, finish: impl Fn(usize, &mut G1Affine)) {
+        let left: usize = self.lengths.iter().map(|l| l.div_ceil(2)).sum();
+        self.points = std::mem::take(&mut self.spare);
+        self.points.resize(left, G1Affine::identity());
         let mut adder = Adder::default();
-        let (mut read, mut written) = (0, 0);
+        let (mut at, mut to) = (0, 0);
         for length in &mut self.lengths {
-            let end = read + *length;
+            let end = at + *length;
             *length = length.div_ceil(2);
-            while read < end {
-                let pair = read + 1 < end;
-                moves.push(Move {
-                    from: read,
-                    to: written,
-                    pair,
+            while at + 1 < end {
+                adder.pairs.push(Pair {
+                    from: at,
+                    to,
+                    points: [read(at), read(at + 1)],
                 });
-                read += 1 + usize::from(pair);
-                written += 1;
-                if moves.len() == TILE {
-                    adder.run(&mut self.points, &mut moves);
+                if adder.pairs.len() == TILE {
+                    adder.run(&mut self.points, &finish);
                 }
+                at += 2;
+                to += 1;
+            }
+            if at < end {
+                self.points[to] = read(at);
+                finish(at, &mut self.points[to]);
+                at += 1;
+                to += 1;
             }
         }
-        adder.run(&mut self.points, &mut moves);
-        self.points.truncate(written);
+        adder.run(&mut self.points, &finish);
         if adder.met_identity {
             self.drop_identities();
         }
@@ -246,79 +326,65 @@ impl Buckets {
     }
 }
 
-/// Puts the point at `from`, or its sum with the next one, at `to`, which is not behind `from`.
-#[derive(Debug, Clone, Copy)]
-struct Move {
+/// Two points to add.
+struct Pair {
+    /// Position of the first point, which the other follows.
     from: usize,
+    /// Place of the sum.
     to: usize,
-    pair: bool,
+    points: [G1Affine; 2],
 }
 
-impl Move {
-    /// Denominator of the slope.
-    fn denominator(self, points: &[G1Affine]) -> Fq {
-        if !self.pair {
-            return Fq::ONE;
-        }
-        let (p, q) = (points[self.from], points[self.from + 1]);
-        if p.x != q.x {
-            q.x - p.x
-        } else if p.y == q.y {
-            p.y.double()
-        } else {
-            // Opposite points: the slope is not used.
-            Fq::ONE
-        }
-    }
-}
-
-/// Room for a batch of moves.
+/// Adds a batch of pairs.
 #[derive(Default)]
 struct Adder {
-    denominators: Vec<Fq>,
-    /// Products of all denominators before, then inverses.
-    inverses: Vec<Fq>,
+    pairs: Vec<Pair>,
+    /// Denominators of the slopes, each with the product of all before.
+    denominators: Vec<(Fq, Fq)>,
     /// Whether a sum was the point at infinity.
     met_identity: bool,
 }
 
 impl Adder {
-    /// Makes all moves, whose places ascend, and empties the list.
-    fn run(&mut self, points: &mut [G1Affine], moves: &mut Vec<Move>) {
+    /// Writes all sums into `points` and empties the list.
+    fn run(&mut self, points: &mut [G1Affine], finish: impl Fn(usize, &mut G1Affine)) {
         self.denominators.clear();
-        self.inverses.clear();
         let mut product = Fq::ONE;
-        for step in moves.iter() {
-            let denominator = step.denominator(points);
-            self.denominators.push(denominator);
-            self.inverses.push(product);
-            if step.pair {
-                product *= denominator;
-            }
+        for Pair { from, points, .. } in &mut self.pairs {
+            let [p, q] = points;
+            finish(*from, p);
+            finish(*from + 1, q);
+            let denominator = denominator(p, q);
+            self.denominators.push((denominator, product));
+            product *= denominator;
         }
         // No denominator is zero: the curve has no point of order two.
         let mut inverse = Option::<Fq>::from(product.invert()).unwrap_or_default();
-        let backwards = self.inverses.iter_mut().zip(&self.denominators).zip(moves.iter());
-        for ((before, denominator), step) in backwards.rev() {
-            if step.pair {
-                *before *= inverse;
-                inverse *= denominator;
-            }
+        for (pair, (denominator, before)) in self.pairs.iter().zip(&self.denominators).rev() {
+            let [p, q] = &pair.points;
+            let sum = sum_of(p, q, inverse * before);
+            inverse *= denominator;
+            self.met_identity |= sum.is_none();
+            points[pair.to] = sum.unwrap_or_default();
         }
-        for (step, inverse) in moves.drain(..).zip(&self.inverses) {
-            points[step.to] = if step.pair {
-                let sum = sum_of(points[step.from], points[step.from + 1], *inverse);
-                self.met_identity |= sum.is_none();
-                sum.unwrap_or_default()
-            } else {
-                points[step.from]
-            };
-        }
+        self.pairs.clear();
+    }
+}
+
+/// Denominator of the slope.
+fn denominator(p: &G1Affine, q: &G1Affine) -> Fq {
+    if p.x != q.x {
+        q.x - p.x
+    } else if p.y == q.y {
+        p.y.double()
+    } else {
+        // Opposite points: the slope is not used.
+        Fq::ONE
     }
 }
 
 /// `p + q`, given the inverse of the slope's denominator; `None` for opposite points.
-fn sum_of(p: G1Affine, q: G1Affine, inverse: Fq) -> Option<G1Affine> {
+fn sum_of(p: &G1Affine, q: &G1Affine, inverse: Fq) -> Option<G1Affine> {
     let slope = if p.x != q.x {
         (q.y - p.y) * inverse
     } else if p.y == q.y {

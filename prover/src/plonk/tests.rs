@@ -80,6 +80,7 @@ fn matches_reference_sums_of_the_curve_library() {
         vec![-Fr::ONE; 700],
         vec![Fr::from(1 << 31); 700],
         edges.iter().cycle().take(700).copied().collect(),
+        random(40, 9).into_iter().cycle().take(700).collect(),
         Vec::new(),
     ];
     for scalars in cases {
@@ -93,6 +94,25 @@ fn matches_reference_sums_of_the_curve_library() {
             "{} scalars",
             scalars.len()
         );
+    }
+}
+
+/// Enough terms for windows of every width up to that of a large column, in both kinds of scalars.
+#[test]
+fn matches_reference_sums_of_many_terms() {
+    let bases: Vec<G1Affine> = bases(500).into_iter().cycle().take(9000).collect();
+    let full = random(bases.len(), 10);
+    let bits = |count: u32| {
+        let cut = |v: &Fr| {
+            v.to_repr().as_ref()[..4]
+                .iter()
+                .fold(0, |sum, b| sum << 8 | u64::from(*b))
+        };
+        let values = full.iter().map(cut).map(|v| Fr::from(v >> (32 - count)));
+        values.collect::<Vec<_>>()
+    };
+    for scalars in [bits(8), bits(12), bits(13), bits(32), full.clone()] {
+        assert_eq!(msm::multiply(&scalars, &bases), best_multiexp(&scalars, &bases));
     }
 }
 
