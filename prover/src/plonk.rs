@@ -2,7 +2,7 @@
 //!
 //! It writes the proofs that halo2's own `create_proof` would write for the same randomness, for halo2's verifier,
 //! several times faster: it knows all challenges when it compiles the gates ([`expression`], [`program`]), works on one
-//! coset of the rows at a time ([`quotient`]) and commits columns of small integers for what they are ([`msm`]).
+//! coset of the rows at a time ([`quotient`]) and commits columns of small integers for what they are ([`inferproof_verifier::msm`]).
 //!
 //! # Soundness
 //! None of it is trusted. Nothing here can make a false statement verify; a mistake gives a proof that is refused, and
@@ -14,7 +14,6 @@
 
 mod domain;
 mod expression;
-mod msm;
 mod open;
 mod permutation;
 mod primitives;
@@ -36,7 +35,7 @@ use halo2_proofs::transcript::{
     Blake2bWrite, Challenge255, EncodedChallenge, Transcript, TranscriptWrite, TranscriptWriterBuffer,
 };
 use inferproof_circuits::assign::{Drawn, Witness};
-use inferproof_verifier::{Backend, early};
+use inferproof_verifier::{Backend, early, msm};
 use open::Query;
 pub(crate) use primitives::Primitives;
 use rand_chacha::ChaCha20Rng;

@@ -1,4 +1,4 @@
-//! Checks many proofs, of any mix of models: one sum and one pairing for a hundred proofs on one SRS.
+//! Checks many proofs, of any mix of models: one sum and one pairing for some hundred proofs on one SRS.
 //!
 //! Each proof leaves two sums of points ([`crate::plonk`]); what is checked is their sum with weights that are drawn
 //! from the operating system after the proofs are there. When it does not hold, each proof of it is checked alone.
@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use std::collections::HashMap;
 
 /// Proofs under one sum: bounds the points that wait for it.
-const AT_ONCE: usize = 128;
+const AT_ONCE: usize = 512;
 
 /// Checks each proof file against what the caller trusts for it; `options` holds for all of them.
 ///

@@ -13,6 +13,7 @@ pub mod early;
 mod error;
 mod key;
 mod model_id;
+pub mod msm;
 mod plonk;
 mod points;
 mod proof;

@@ -2,13 +2,13 @@
 
 use super::domain::Domain;
 use super::expression::{Column, Graph, Linear};
-use super::msm;
 use super::program::Program;
 use ff::Field;
 use halo2_proofs::halo2curves::bn256::{Fr, G1, G1Affine};
 use halo2_proofs::halo2curves::group::{Curve, Group, prime::PrimeCurveAffine};
 use halo2_proofs::poly::EvaluationDomain;
 use inferproof_circuits::plan::bucket_additions;
+use inferproof_verifier::msm;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use std::hint::black_box;

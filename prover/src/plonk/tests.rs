@@ -1,6 +1,5 @@
 use super::domain::{Coset, Domain};
 use super::expression::{Column, Graph, Linear};
-use super::msm;
 use super::program::Program;
 use crate::keys::{Model, Store, setup};
 use crate::prove::prove;
@@ -13,7 +12,7 @@ use halo2_proofs::poly::EvaluationDomain;
 use inferproof_circuits::graph::InputPort;
 use inferproof_circuits::plan::PlanOptions;
 use inferproof_circuits::tensor::Tensor;
-use inferproof_verifier::Backend;
+use inferproof_verifier::{Backend, msm};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use std::collections::HashSet;

@@ -8,6 +8,7 @@ use super::lagrange::Lagrange;
 use super::layout::Commitment;
 use super::opening::powers;
 use crate::key::VerifyingKey;
+use crate::msm;
 use crate::scheme::{Generators, Scheme};
 use crate::srs::SrsVerifier;
 use ff::Field;
@@ -21,9 +22,8 @@ use halo2_proofs::{
 };
 use std::{collections::BTreeMap, ops::Range};
 
-/// Most points in one sum that is evaluated. From 8104 on, halo2curves 0.7.3 adds points in affine form,
-/// where the point at infinity, which a proof or a zero fixed column may hold, panics or is added wrongly.
-const MAX_TERMS: usize = 8000;
+/// Up to this many terms the curve library's own sum is as fast.
+const FEW: usize = 256;
 
 /// The sums of one proof.
 pub(crate) struct Sums {
@@ -209,13 +209,14 @@ pub(super) fn fold(challenges: &[Fr], factor: Fr) -> Vec<Fr> {
     })
 }
 
-/// `sum_i s_i P_i`
+/// `sum_i s_i P_i`. The identity, which a proof or a zero fixed column may hold, is left out: neither sum knows it.
 fn multiply(terms: &[(Fr, G1Affine)]) -> G1 {
     let counts =
         |(scalar, point): &&(Fr, G1Affine)| !bool::from(scalar.is_zero()) && !bool::from(point.is_identity());
     let (scalars, points): (Vec<Fr>, Vec<G1Affine>) = terms.iter().filter(counts).copied().unzip();
-    let chunks = scalars.chunks(MAX_TERMS).zip(points.chunks(MAX_TERMS));
-    chunks
-        .map(|(scalars, points)| best_multiexp(scalars, points))
-        .sum()
+    match scalars.len() {
+        0 => G1::identity(),
+        1..=FEW => best_multiexp(&scalars, &points),
+        _ => msm::multiply(&scalars, &points),
+    }
 }

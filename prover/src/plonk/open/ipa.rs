@@ -6,13 +6,13 @@
 
 use super::{Opening, Query, combine, divide, points, scale_and_add, sets};
 use crate::plonk::domain::{inverse, powers};
-use crate::plonk::{PlonkError, Prover, msm, stage};
+use crate::plonk::{PlonkError, Prover, stage};
 use crate::srs::Multiplier;
 use ff::Field;
 use halo2_proofs::arithmetic::{compute_inner_product, eval_polynomial};
 use halo2_proofs::halo2curves::bn256::{Fr, G1, G1Affine};
 use halo2_proofs::halo2curves::group::{Curve, prime::PrimeCurveAffine};
-use inferproof_verifier::Generators;
+use inferproof_verifier::{Generators, msm};
 use rayon::prelude::*;
 
 /// Points that one task folds.

@@ -41,9 +41,11 @@ impl Terms {
     }
 }
 
-/// `sum scalars_i bases_i`; bases beyond the scalars are ignored. No base is the point at infinity, and there are fewer
-/// than 2^30.
-pub(super) fn multiply(scalars: &[Fr], bases: &[G1Affine]) -> G1 {
+/// `sum scalars_i bases_i`; bases beyond the scalars are ignored. Scalars and bases may repeat, in whatever combination.
+///
+/// No base is the point at infinity, and there are fewer than 2^30.
+#[must_use]
+pub fn multiply(scalars: &[Fr], bases: &[G1Affine]) -> G1 {
     let mut small = Terms::default();
     let mut large: Vec<(Limbs, u32)> = Vec::new();
     for (i, scalar) in (0u32..).zip(scalars).take(bases.len()) {

@@ -42,7 +42,7 @@ fn product_high(k: [u64; 4], part: [u64; 3]) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plonk::msm::limbs;
+    use crate::msm::limbs;
     use ff::{Field, PrimeField, WithSmallOrderMulGroup};
     use halo2_proofs::halo2curves::bn256::{Fq, Fr, G1, G1Affine};
     use rand_chacha::ChaCha20Rng;
