@@ -1,8 +1,8 @@
 //! Pinned key digests, and frozen proofs that must still verify. `INFERPROOF_PIN=1 cargo test --workspace --test pinned`
 //! writes them anew; a change of a digest or of a format is then seen in the diff.
 //!
-//! `pinned/ids.txt` has the model id of every shipped network on a setup from a seed (anyone can forge on it). A
-//! frozen proof is named after its network, backend and the versions of proof file and key; the `.key` beside it is its key.
+//! `pinned/ids.txt` has the model id of every shipped network on a setup from a seed (anyone can forge on it), and
+//! `pinned/batch_ids.txt` those of batches. A frozen proof is named after its network, batch, backend and the versions of proof file and key; the `.key` beside it is its key.
 //! Files of versions that are no longer written stay, as long as the verifier reads them.
 
 #![allow(
@@ -14,6 +14,7 @@
 use halo2_proofs::SerdeFormat;
 use halo2_proofs::halo2curves::bn256::Bn256;
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
+use inferproof_circuits::batch::stacked_shape;
 use inferproof_circuits::plan::PlanOptions;
 use inferproof_circuits::tensor::Tensor;
 use inferproof_prover::keys::{Model, ModelKeys, Store, setup};
@@ -28,6 +29,8 @@ use std::path::{Path, PathBuf};
 
 const MODELS: [&str; 3] = ["digits_cnn", "tiny_cnn", "tiny_mlp"];
 const BACKENDS: [Backend; 2] = [Backend::Shplonk, Backend::Gwc];
+/// Inferences of the frozen batch.
+const BATCH: usize = 3;
 /// Seed of all setups here.
 const TAU: u64 = 2024;
 
@@ -57,9 +60,13 @@ fn seeded_srs(k: u32) -> Srs {
     Srs::import_halo2(file.path(), &ImportOptions::default()).unwrap()
 }
 
-fn keys(name: &str, backend: Backend) -> ModelKeys {
+fn keys(name: &str, backend: Backend, batch: usize) -> ModelKeys {
     let bytes = std::fs::read(root().join(format!("models/{name}.onnx"))).unwrap();
-    let model = Model::load(&bytes, &PlanOptions::default()).unwrap();
+    let options = PlanOptions {
+        batch,
+        ..PlanOptions::default()
+    };
+    let model = Model::load(&bytes, &options).unwrap();
     let srs = seeded_srs(model.plan().k);
     setup(model, backend, srs, Store::Nowhere).unwrap()
 }
@@ -85,7 +92,12 @@ fn pinned_soundness_key_digests_on_one_thread_and_on_two() {
         pool.unwrap().install(|| {
             let mut text = String::new();
             for (name, backend) in MODELS.iter().flat_map(|m| BACKENDS.map(|b| (m, b))) {
-                writeln!(text, "{name} {backend} {}", keys(name, backend).verifying().id()).unwrap();
+                writeln!(
+                    text,
+                    "{name} {backend} {}",
+                    keys(name, backend, 1).verifying().id()
+                )
+                .unwrap();
             }
             text
         })
@@ -99,6 +111,16 @@ fn pinned_soundness_key_digests_on_one_thread_and_on_two() {
     );
 }
 
+#[test]
+fn pinned_key_digests_of_batches() {
+    let mut text = String::new();
+    for (name, batch) in MODELS.iter().flat_map(|m| [2, BATCH].map(|n| (m, n))) {
+        let id = keys(name, Backend::Shplonk, batch).verifying().id();
+        writeln!(text, "{name} batch {batch} {id}").unwrap();
+    }
+    pin(&folder().join("batch_ids.txt"), &text);
+}
+
 /// Format version of a proof file or of a key: both have it after eight bytes.
 fn version(bytes: &[u8]) -> u32 {
     u32::from_le_bytes(bytes[8..12].try_into().unwrap())
@@ -107,18 +129,25 @@ fn version(bytes: &[u8]) -> u32 {
 /// A proof by each backend, its key, and the setups from which the fuzz targets start.
 fn freeze() {
     std::fs::create_dir_all(folder()).unwrap();
-    for (backend, nonce) in BACKENDS.into_iter().zip([None, Some([7; 32])]) {
-        let keys = keys("tiny_mlp", backend);
+    let alone = BACKENDS.into_iter().zip([None, Some([7; 32])]);
+    let alone = alone.map(|(backend, nonce)| (backend, nonce, 1));
+    for (backend, nonce, batch) in alone.chain([(Backend::Shplonk, None, BATCH)]) {
+        let keys = keys("tiny_mlp", backend, batch);
         let info = keys.graph().tensor(keys.graph().inputs[0].tensor);
+        let shape = stacked_shape(&info.shape, batch).unwrap();
         let values = (0i32..)
-            .map(|i| info.dtype.min() + 40 * i)
-            .take(info.shape.len())
+            .map(|i| info.dtype.min() + 40 * i % 256)
+            .take(shape.len())
             .collect();
-        let input = Tensor::new(info.shape.clone(), info.dtype, values).unwrap();
+        let input = Tensor::new(shape, info.dtype, values).unwrap();
         let file = prove(&keys, &[input], nonce).unwrap().file;
         let bytes = file.to_bytes().unwrap();
         let (proof, key) = (version(&bytes), version(&file.key));
-        let path = folder().join(format!("tiny_mlp-{backend}-proof{proof}-key{key}.proof"));
+        let name = match batch {
+            1 => "tiny_mlp".to_owned(),
+            _ => format!("tiny_mlp-batch{batch}"),
+        };
+        let path = folder().join(format!("{name}-{backend}-proof{proof}-key{key}.proof"));
         std::fs::write(&path, bytes).unwrap();
         std::fs::write(path.with_extension("key"), &file.key).unwrap();
     }
