@@ -165,6 +165,9 @@ impl Plan {
             let known = walks.entry(candidate.lanes).or_insert(walk);
             *known = walk.min(*known);
         }
+        if shortest == usize::MAX {
+            shortest = cost::fewest_rows(&lowered, &demand, options);
+        }
         Err(PlanError::NoPlan {
             wanted: options.wanted(),
             rows: shortest,

@@ -144,6 +144,12 @@ fn tape_rows(lowered: &Lowered, lanes: usize) -> usize {
     lowered.homes.iter().map(rows).sum()
 }
 
+/// Rows that the tape needs with as many lanes as there may be.
+pub(crate) fn fewest_rows(lowered: &Lowered, demand: &Demand, options: &PlanOptions) -> usize {
+    let lanes = options.lanes.map_or(MAX_LANES, |lanes| lanes as usize).max(1);
+    demand.batch * tape_rows(lowered, lanes)
+}
+
 /// Glue rows for this many weight lanes; an estimate that leaves out the walk over exponents.
 fn glue_rows(graph: &Graph, lowered: &Lowered, weight_lanes: usize) -> usize {
     let rows = |s: &super::lower::Step| {
