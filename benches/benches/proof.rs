@@ -49,6 +49,21 @@ fn stages(c: &mut Criterion, name: &str, onnx: &[u8], whole: bool) -> Result<(),
     group.bench_function(id("read_key"), |b| {
         b.iter(|| VerifyingKey::from_bytes(black_box(keys.verifying().to_bytes())));
     });
+    for backend in [Backend::Gwc, Backend::Ipa] {
+        let srs = if backend.is_transparent() {
+            Srs::transparent(model.plan().k)?
+        } else {
+            srs.clone()
+        };
+        let keys = setup(model.clone(), backend, srs, Store::Nowhere)?;
+        let file = prove(&keys, &inputs, None)?.file;
+        group.bench_function(id(&format!("prove_{backend}")), |b| {
+            b.iter(|| prove(&keys, black_box(&inputs), None));
+        });
+        group.bench_function(id(&format!("verify_{backend}")), |b| {
+            b.iter(|| verify(Trusted::Key(keys.verifying()), black_box(&file), &options));
+        });
+    }
     for count in BATCHES {
         let items = vec![(Trusted::Key(keys.verifying()), &file); count];
         group.throughput(Throughput::Elements(u64::try_from(count)?));

@@ -1,5 +1,5 @@
 //! The encoding of a descriptor: its fields in order, the batch last. A descriptor of one inference is of version
-//! [`CIRCUIT_VERSION`] and has no batch; one of several is of version [`BATCH_VERSION`].
+//! [`super::CIRCUIT_VERSION`] and has no batch; one of several is of version [`BATCH_VERSION`].
 
 use super::{BATCH_VERSION, Descriptor, PublicPort};
 use crate::params::CircuitParams;
