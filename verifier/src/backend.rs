@@ -5,7 +5,7 @@ use crate::plonk::{Gwc, Ipa, Layout, Opening, Shplonk};
 
 /// How polynomials are committed to and opened.
 ///
-/// A further backend is a variant here, an [`Opening`], and an opening in the prover.
+/// A further backend is a variant here, an `Opening`, and an opening in the prover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Backend {

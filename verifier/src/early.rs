@@ -2,10 +2,10 @@
 //!
 //! halo2-axiom completes at most two phases, the circuit needs three rounds (see
 //! [`inferproof_circuits::circuit`]). Both transcripts count the proof's points; when the overhang's commitment has
-//! been absorbed, v is squeezed from a copy of the hash state, to which a tag is added, and kept for the moment
-//! in which halo2 asks for it. v thus depends on the statement, on every commitment of the first phase, on the
+//! been absorbed, v is squeezed from a copy of the hash state, to which a tag is added, and kept for the place
+//! that a challenge of the second phase has in halo2's order. v thus depends on the statement, on every commitment of the first phase, on the
 //! challenges drawn after them and on the overhang, and on nothing that the prover chooses later except through
-//! the proof itself. halo2's own squeeze at that place still advances the transcript; its result is dropped.
+//! the proof itself. The ordinary squeeze at that place still advances the transcript; its result is dropped.
 
 #[cfg(test)]
 mod prover;
@@ -61,7 +61,7 @@ impl Rounds {
         Ok(is_early)
     }
 
-    /// The next challenge, `ordinary` being what the transcript gives. When halo2 asks for v before it is drawn,
+    /// The next challenge, `ordinary` being what the transcript gives. Where v is asked for before it is drawn,
     /// which no constraint system of ours does, it gets a challenge over everything absorbed so far.
     #[must_use]
     pub fn challenge(&mut self, ordinary: Challenge255<G1Affine>) -> Challenge255<G1Affine> {

@@ -1,6 +1,6 @@
 //! Sums of multiples of curve points.
 //!
-//! Pippenger's buckets with signed digits, for scalars of half the size ([`halves`]). Points are added pairwise in
+//! Pippenger's buckets with signed digits, for scalars of half the size (`msm/halves.rs`). Points are added pairwise in
 //! affine coordinates, many pairs with one inversion, while a bucket has more than one and while buckets are closed.
 //! Columns of small integers, which end in a few full-size blinding values, are split into both kinds, and each kind is
 //! cut into windows for its own length. Points with equal full-size scalars are added before they are multiplied.

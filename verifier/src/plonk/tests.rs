@@ -127,15 +127,18 @@ fn compare(model: &Model, tau: Fr, rounds: u64) {
 }
 
 #[test]
-fn random_proofs_that_only_tau_completes() {
+fn soundness_random_proofs_that_only_tau_completes() {
     for backend in BACKENDS {
         let model = small(backend);
         compare(model, tau(model, 1), ROUNDS);
+        println!(
+            "figure: {backend}: {ROUNDS} random transcripts completed with tau, halo2's verifier agrees on each"
+        );
     }
 }
 
 #[test]
-fn random_proofs_of_other_layouts() {
+fn soundness_random_proofs_of_other_layouts() {
     for (backend, lanes, limb_split) in [
         (Backend::Shplonk, 2, 1),
         (Backend::Gwc, 3, 2),
@@ -288,7 +291,7 @@ impl Known {
 }
 
 #[test]
-fn random_inner_product_proofs_that_only_discrete_logarithms_complete() {
+fn soundness_random_inner_product_proofs_that_only_discrete_logarithms_complete() {
     let mut rng = ChaCha20Rng::seed_from_u64(13);
     let known = Known::new(&mut rng);
     for round in 0..20 {
