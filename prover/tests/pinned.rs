@@ -28,7 +28,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 const MODELS: [&str; 3] = ["digits_cnn", "tiny_cnn", "tiny_mlp"];
-const BACKENDS: [Backend; 2] = [Backend::Shplonk, Backend::Gwc];
+const BACKENDS: [Backend; 3] = [Backend::Shplonk, Backend::Gwc, Backend::Ipa];
 /// Inferences of the frozen batch.
 const BATCH: usize = 3;
 /// Seed of all setups here.
@@ -67,7 +67,11 @@ fn keys(name: &str, backend: Backend, batch: usize) -> ModelKeys {
         ..PlanOptions::default()
     };
     let model = Model::load(&bytes, &options).unwrap();
-    let srs = seeded_srs(model.plan().k);
+    let k = model.plan().k;
+    let srs = match backend {
+        Backend::Ipa => Srs::transparent(k).unwrap(),
+        _ => seeded_srs(k),
+    };
     setup(model, backend, srs, Store::Nowhere).unwrap()
 }
 
@@ -129,7 +133,7 @@ fn version(bytes: &[u8]) -> u32 {
 /// A proof by each backend, its key, and the setups from which the fuzz targets start.
 fn freeze() {
     std::fs::create_dir_all(folder()).unwrap();
-    let alone = BACKENDS.into_iter().zip([None, Some([7; 32])]);
+    let alone = BACKENDS.into_iter().zip([None, Some([7; 32]), None]);
     let alone = alone.map(|(backend, nonce)| (backend, nonce, 1));
     for (backend, nonce, batch) in alone.chain([(Backend::Shplonk, None, BATCH)]) {
         let keys = keys("tiny_mlp", backend, batch);
