@@ -43,7 +43,6 @@ pub struct VerifyingKey {
     halo2: plonk::VerifyingKey<G1Affine>,
     scheme: Scheme,
     system: System,
-    generator: G1Affine,
     proof_len: usize,
     bytes: Vec<u8>,
     id: ModelId,
@@ -172,19 +171,13 @@ impl VerifyingKey {
     pub(crate) fn system(&self) -> &System {
         &self.system
     }
-
-    /// The commitment to the constant 1.
-    pub(crate) fn generator(&self) -> &G1Affine {
-        &self.generator
-    }
 }
 
 #[cfg(test)]
 impl VerifyingKey {
     /// The key with other generators.
     pub(crate) fn with_generators(mut self, generators: crate::Generators) -> Self {
-        self.generator = generators.powers[0];
-        self.scheme = Scheme::Ipa(std::sync::Arc::new(generators));
+        self.scheme = Scheme::Ipa(generators.into());
         self
     }
 }

@@ -7,7 +7,7 @@ use halo2_proofs::halo2curves::{
 };
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What a check needs beside a key's commitments.
 #[derive(Clone)]
@@ -15,7 +15,38 @@ pub(crate) enum Scheme {
     /// KZG.
     Kzg(Box<Pairing>),
     /// The inner product argument.
-    Ipa(Arc<Generators>),
+    Ipa(LazyGenerators),
+}
+
+/// Generators that are derived when a proof is checked: a key that was only read costs nothing.
+#[derive(Clone)]
+pub(crate) struct LazyGenerators {
+    k: u32,
+    derived: OnceLock<Arc<Generators>>,
+}
+
+impl LazyGenerators {
+    pub(crate) fn new(k: u32) -> Self {
+        Self {
+            k,
+            derived: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn get(&self) -> &Generators {
+        self.derived.get_or_init(|| Generators::of(self.k))
+    }
+}
+
+#[cfg(test)]
+impl From<Generators> for LazyGenerators {
+    fn from(generators: Generators) -> Self {
+        let k = generators.powers.len().ilog2();
+        Self {
+            k,
+            derived: OnceLock::from(Arc::new(generators)),
+        }
+    }
 }
 
 /// The fixed side of a pairing check.

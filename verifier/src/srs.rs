@@ -4,7 +4,7 @@
 //! generators fixed, `k` and `tau G2` determine all of it, and KZG verification reads only `g[0]`, `G2`, `tau G2`
 //! and `k`. So [`SrsVerifier`] keeps those two: 64 bytes for the point, compressed.
 
-use crate::scheme::{Generators, Pairing, Scheme};
+use crate::scheme::{LazyGenerators, Pairing, Scheme};
 use halo2_proofs::SerdeFormat;
 use halo2_proofs::halo2curves::CurveAffine;
 use halo2_proofs::halo2curves::bn256::{Bn256, Fq, G1Affine, G2, G2Affine};
@@ -190,7 +190,7 @@ impl SrsVerifier {
         if self.insecure {
             return Err(SrsVerifierError::Insecure);
         }
-        Ok(Scheme::Ipa(Generators::of(self.k)))
+        Ok(Scheme::Ipa(LazyGenerators::new(self.k)))
     }
 }
 

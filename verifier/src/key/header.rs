@@ -121,10 +121,6 @@ impl Header {
         let (k, degree) = (self.descriptor.k, self.degree());
         let domain = verifier_domain(k, degree).ok_or(KeyError::Degree { degree, k })?;
         let proof_len = proof_len(self.backend, &self.system.layout, k);
-        let generator = match &self.scheme {
-            Scheme::Kzg(_) => G1Affine::generator(),
-            Scheme::Ipa(generators) => generators.powers.first().copied().ok_or(KeyError::System)?,
-        };
         let permutation = permutation::VerifyingKey::from_commitments(permutation);
         let halo2 = plonk::VerifyingKey::from_parts(domain, fixed, permutation, self.cs, Vec::new(), false);
         let id = ModelId::of_key_bytes(&bytes);
@@ -143,7 +139,6 @@ impl Header {
             halo2,
             scheme,
             system,
-            generator,
             proof_len,
             bytes,
             id,

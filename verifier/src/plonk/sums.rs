@@ -130,9 +130,9 @@ impl<'a> Batch<'a> {
         let scheme = key.scheme();
         let inner = match scheme {
             Scheme::Kzg(_) => None,
-            Scheme::Ipa(generators) => Some(InnerSum {
-                generators,
-                scalars: vec![Fr::ZERO; generators.powers.len()],
+            Scheme::Ipa(lazy) => Some(InnerSum {
+                generators: lazy.get(),
+                scalars: vec![Fr::ZERO; lazy.get().powers.len()],
                 value: Fr::ZERO,
                 blind: Fr::ZERO,
             }),
@@ -175,10 +175,7 @@ impl<'a> Batch<'a> {
     /// Whether all proofs are valid.
     pub(crate) fn check(mut self) -> bool {
         for (key, scalars) in self.keys.values() {
-            let bases = std::iter::once(key.generator())
-                .chain(key.halo2().fixed_commitments())
-                .chain(key.halo2().permutation().commitments());
-            self.right.extend(scalars.iter().copied().zip(bases.copied()));
+            self.right.extend(scalars.iter().copied().zip(bases(key)));
         }
         if let Some(inner) = self.inner {
             let generators = inner.generators;
@@ -198,6 +195,19 @@ impl<'a> Batch<'a> {
             }
         }
     }
+}
+
+/// What the scalars of a key are for: the commitment to the constant 1, the fixed columns, the permutation's columns.
+pub(super) fn bases(key: &VerifyingKey) -> impl Iterator<Item = G1Affine> + '_ {
+    let generator = match key.scheme() {
+        Scheme::Kzg(_) => Some(G1Affine::generator()),
+        Scheme::Ipa(lazy) => lazy.get().powers.first().copied(),
+    };
+    let (fixed, sigmas) = (
+        key.halo2().fixed_commitments(),
+        key.halo2().permutation().commitments(),
+    );
+    generator.into_iter().chain(fixed.iter().chain(sigmas).copied())
 }
 
 /// The coefficients of `factor prod_i (1 + u_(k-1-i) X^(2^i))`: what folding by the challenges leaves of each generator.

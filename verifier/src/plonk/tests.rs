@@ -54,10 +54,7 @@ fn noise(model: &Model, rng: &mut ChaCha20Rng) -> Vec<u8> {
 
 /// `sum_i s_i P_i` over the terms of R but the last `skipped` points.
 fn right(key: &VerifyingKey, sums: &Sums, skipped: usize) -> G1 {
-    let bases = std::iter::once(key.generator())
-        .chain(key.halo2().fixed_commitments())
-        .chain(key.halo2().permutation().commitments());
-    let of_key: G1 = bases.zip(&sums.key).map(|(base, s)| base * s).sum();
+    let of_key: G1 = sums::bases(key).zip(&sums.key).map(|(base, s)| base * s).sum();
     let of_proof = sums.points.iter().zip(&sums.right);
     let kept = sums.points.len() - skipped;
     of_key + of_proof.take(kept).map(|(point, s)| point * s).sum::<G1>()
