@@ -11,7 +11,7 @@ use crate::graph::Graph;
 use crate::params::{CircuitParams, INSTANCE_BYTES, ParamsError};
 use crate::plan::{Plan, PlanError};
 use crate::tail::{self, TailError, TailOp, Value};
-use crate::tensor::{DType, Shape, Tensor, TensorError};
+use crate::tensor::{DType, MAX_ELEMENTS, Shape, Tensor, TensorError};
 use block::Grid;
 use halo2_proofs::halo2curves::bn256::Fr;
 use instance::Packed;
@@ -194,8 +194,12 @@ impl Descriptor {
         if self.inputs.is_empty() || self.outputs.is_empty() || ports > MAX_PORTS {
             return Err(wrong("number of ports"));
         }
+        let mut values = 0;
         for port in self.inputs.iter().chain(&self.outputs) {
-            self.validate_port(port, rows).map_err(wrong)?;
+            values += self.validate_port(port, rows).map_err(wrong)?;
+            if values > MAX_ELEMENTS {
+                return Err(wrong("number of public values"));
+            }
         }
         Ok(())
     }
@@ -211,7 +215,8 @@ impl Descriptor {
         if fits { Ok(()) } else { Err("folded rows") }
     }
 
-    fn validate_port(&self, port: &PublicPort, rows: usize) -> Result<(), &'static str> {
+    /// Number of values of the port, over all inferences.
+    fn validate_port(&self, port: &PublicPort, rows: usize) -> Result<usize, &'static str> {
         Shape::new(port.shape.dims().to_vec()).map_err(|_| "shape of a port")?;
         let in_type = (port.dtype.min()..=port.dtype.max()).contains(&port.zero_point);
         if !in_type || !port.scale.is_finite() || port.scale <= 0.0 {
@@ -228,11 +233,16 @@ impl Descriptor {
         }
         let len = port.shape.len();
         let grid = self.grid();
+        // Every value has a cell of its own.
+        let values = len * self.num_inferences();
+        if values > rows.saturating_mul(grid.lanes) {
+            return Err("number of values of a port");
+        }
         let mut seen = vec![false; len];
         for block in &port.blocks {
-            let values = block.num_values().filter(|n| (1..=len).contains(n));
+            let counted = block.num_values().is_some_and(|n| (1..=len).contains(&n));
             let fits = block.last_row(grid).is_some_and(|last| last <= rows);
-            if values.is_none() || !fits {
+            if !counted || !fits {
                 return Err("block of a port");
             }
             block.visit(grid, 0, &mut |_, _, at| {
@@ -245,7 +255,7 @@ impl Descriptor {
             })?;
         }
         if seen.iter().all(|s| *s) {
-            Ok(())
+            Ok(values)
         } else {
             Err("values without a block")
         }

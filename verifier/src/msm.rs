@@ -43,12 +43,16 @@ impl Terms {
 
 /// `sum scalars_i bases_i`; bases beyond the scalars are ignored. Scalars and bases may repeat, in whatever combination.
 ///
-/// No base is the point at infinity, and there are fewer than 2^30.
+/// There are fewer than 2^30 bases.
 #[must_use]
 pub fn multiply(scalars: &[Fr], bases: &[G1Affine]) -> G1 {
     let mut small = Terms::default();
     let mut large: Vec<(Limbs, u32)> = Vec::new();
     for (i, scalar) in (0u32..).zip(scalars).take(bases.len()) {
+        // The point at infinity has no slope with any other.
+        if bool::from(bases[i as usize].is_identity()) {
+            continue;
+        }
         let limbs = limbs(scalar);
         match limbs {
             [0, 0, 0, 0] => {}

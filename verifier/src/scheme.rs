@@ -34,7 +34,12 @@ impl LazyGenerators {
     }
 
     pub(crate) fn get(&self) -> &Generators {
-        self.derived.get_or_init(|| Generators::of(self.k))
+        if let Some(generators) = self.derived.get() {
+            return generators;
+        }
+        // Derived before the cell is locked: a thread of the pool that waits for parts of it may come by here again.
+        let generators = Generators::of(self.k);
+        self.derived.get_or_init(|| generators)
     }
 }
 
@@ -85,8 +90,13 @@ impl Generators {
     #[must_use]
     pub fn of(k: u32) -> Arc<Self> {
         static KNOWN: Mutex<BTreeMap<u32, Arc<Generators>>> = Mutex::new(BTreeMap::new());
-        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(known.entry(k).or_insert_with(|| Arc::new(Self::derive(k))))
+        let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(generators) = known().get(&k) {
+            return Arc::clone(generators);
+        }
+        // No lock is held while the pool works: its threads may come by here again. Two may derive the same.
+        let generators = Arc::new(Self::derive(k));
+        Arc::clone(known().entry(k).or_insert(generators))
     }
 
     fn derive(k: u32) -> Self {
@@ -136,6 +146,24 @@ mod tests {
         theirs.write(&mut bytes).unwrap();
         let (_, value) = bytes.split_last_chunk::<32>().unwrap();
         assert_eq!(*value, crate::points::encode_g1(&ours.value));
+    }
+
+    /// A lock that is held while the thread pool works would be waited for by the pool itself.
+    #[test]
+    fn many_threads_derive_at_once() {
+        const K: u32 = 11;
+        let lazy = LazyGenerators::new(K);
+        let expected = Generators::derive(K).powers;
+        std::thread::scope(|scope| {
+            for _ in 0..32 {
+                scope.spawn(|| rayon::scope(|_| assert_eq!(lazy.get().powers, expected)));
+            }
+        });
+        let all: Vec<bool> = (0..64)
+            .into_par_iter()
+            .map(|i| *LazyGenerators::new(K + i % 2).get() == *Generators::of(K + i % 2))
+            .collect();
+        assert!(all.iter().all(|same| *same));
     }
 
     #[test]

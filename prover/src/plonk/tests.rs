@@ -129,6 +129,23 @@ fn equal_and_opposite_points_are_added() {
     }
 }
 
+#[test]
+fn the_point_at_infinity_counts_for_nothing() {
+    let mut bases = bases(600);
+    let scalars = [random(300, 30), vec![Fr::from(7); 300]].concat();
+    let expected: G1 = (0..600)
+        .filter(|i| i % 3 != 0)
+        .map(|i| bases[i] * scalars[i])
+        .sum();
+    bases
+        .iter_mut()
+        .step_by(3)
+        .for_each(|b| *b = G1Affine::identity());
+    assert_eq!(msm::multiply(&scalars, &bases), expected);
+    let nothing = vec![G1Affine::identity(); 600];
+    assert_eq!(msm::multiply(&scalars, &nothing), G1::identity());
+}
+
 /// `(2 a + b') (c - 3) + f (a + b' b') + d + e + 7`, where `d` and `e` occur nowhere else.
 #[test]
 fn matches_reference_programs_row_by_row() {

@@ -50,7 +50,7 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// `None` where [`Permutation::new`] gives none.
+    /// `None` where [`Permutation::new`] gives none, or where something would be opened twice at one rotation.
     pub(crate) fn new(cs: &ConstraintSystem<Fr>) -> Option<Self> {
         let permutation = Permutation::new(cs)?;
         let phases = cs.advice_column_phase();
@@ -70,6 +70,10 @@ impl Layout {
         // All but the quotient's value, which the verifier computes.
         let num_scalars = queries.len() - 1;
         let sets = sets(&queries);
+        let once = |set: &Set| set.rotations.windows(2).all(|pair| pair[0] < pair[1]);
+        if !sets.iter().all(once) {
+            return None;
+        }
         Some(Self {
             permutation,
             products,

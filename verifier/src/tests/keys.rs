@@ -4,7 +4,7 @@ use super::fixture::{Model, Spec, small, srs, srs_verifier};
 use super::proofs::mutate;
 use crate::{Backend, KeyError, ModelId, PointError, VerifyingKey};
 use halo2_proofs::plonk::keygen_vk_custom;
-use inferproof_circuits::{statement::Descriptor, tail::TailOp};
+use inferproof_circuits::{statement::Descriptor, tail::TailOp, tensor::Shape};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use sha2::{Digest, Sha256};
@@ -116,6 +116,13 @@ fn impossible_descriptors_are_refused() {
     described(|d| d.inputs[0].blocks[0].row = u32::MAX);
     described(|d| d.outputs = vec![d.outputs[0].clone(); 1000]);
     described(|d| d.outputs[0].tail.push(TailOp::Softmax { axis: 9 }));
+    // More values than there are cells, all of them in one column of one block.
+    described(|d| {
+        let port = &mut d.inputs[0];
+        port.shape = Shape::new(vec![1 << 26]).unwrap();
+        let block = port.blocks[0];
+        port.blocks = vec![block; 1 << 10];
+    });
     described(|d| d.params.lanes = 0);
     described(|d| d.params.lanes = u32::MAX);
     described(|d| d.version += 1);
