@@ -7,7 +7,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use ff::{Field, PrimeField};
 use halo2_proofs::halo2curves::bn256::Fr;
 use halo2_proofs::plonk::{Circuit, ConstraintSystem, Expression};
-use inferproof_benches::{BenchError, planned};
+use inferproof_benches::{BenchError, MEASUREMENT, WARM_UP, planned};
 use inferproof_circuits::circuit::InferenceCircuit;
 use std::hint::black_box;
 
@@ -43,7 +43,11 @@ fn chips(c: &mut Criterion) -> Result<(), BenchError> {
     let mut cs = ConstraintSystem::default();
     InferenceCircuit::configure_with_params(&mut cs, plan.params.clone());
     let mut group = c.benchmark_group("chips");
-    group.sample_size(10).throughput(Throughput::Elements(ROWS));
+    group
+        .sample_size(10)
+        .warm_up_time(WARM_UP)
+        .measurement_time(MEASUREMENT)
+        .throughput(Throughput::Elements(ROWS));
     for gate in cs.gates() {
         let constraints = gate.polynomials();
         let degree = constraints.iter().map(Expression::degree).max().unwrap_or(0);

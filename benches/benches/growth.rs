@@ -8,7 +8,7 @@
 #![allow(clippy::print_stdout, reason = "the exponents are this bench's result")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use inferproof_benches::{Axis, BenchError, Honest, SEED, SIZES, exponent, network};
+use inferproof_benches::{Axis, BenchError, Honest, MEASUREMENT, SEED, SIZES, WARM_UP, exponent, network};
 use inferproof_circuits::graph::Graph;
 use inferproof_circuits::plan::{Cost, Plan, PlanOptions};
 use inferproof_circuits::tensor::Tensor;
@@ -166,7 +166,10 @@ fn grow(c: &mut Criterion, axis: Axis) -> Result<(), Box<dyn Error>> {
     report(axis, &sizes);
     report_proofs(axis, &sizes)?;
     let mut group = c.benchmark_group(format!("growth/{}", axis.name()));
-    group.sample_size(10);
+    group
+        .sample_size(10)
+        .warm_up_time(WARM_UP)
+        .measurement_time(MEASUREMENT);
     for size in &sizes {
         group.throughput(Throughput::Elements(size.cost.activations as u64));
         group.bench_function(BenchmarkId::new("plan", size.factor), |b| {

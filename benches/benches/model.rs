@@ -3,7 +3,7 @@
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use inferproof_benches::{BenchError, Honest, MODELS, SEED, model_bytes, planned};
+use inferproof_benches::{BenchError, Honest, MEASUREMENT, MODELS, SEED, WARM_UP, model_bytes, planned};
 use inferproof_circuits::assign::Witness;
 use inferproof_circuits::circuit::Fixture;
 use inferproof_circuits::import::onnx;
@@ -21,7 +21,10 @@ fn stages(c: &mut Criterion, name: &str) -> Result<(), BenchError> {
     let plan = Arc::new(plan);
     let id = |stage: &str| BenchmarkId::new(stage.to_owned(), name);
     let mut group = c.benchmark_group("model");
-    group.sample_size(10);
+    group
+        .sample_size(10)
+        .warm_up_time(WARM_UP)
+        .measurement_time(MEASUREMENT);
     group.bench_function(id("import"), |b| b.iter(|| onnx::load(black_box(&bytes))));
     group.bench_function(id("plan"), |b| {
         b.iter(|| Plan::new(black_box(&graph), &PlanOptions::default()));

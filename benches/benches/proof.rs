@@ -5,7 +5,7 @@
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use inferproof_benches::{MODELS, SEED, model_bytes, stored_models};
+use inferproof_benches::{MEASUREMENT, MODELS, SEED, WARM_UP, model_bytes, stored_models};
 use inferproof_circuits::plan::PlanOptions;
 use inferproof_circuits::testing::models::random_inputs;
 use inferproof_prover::keys::{Model, Store, setup};
@@ -31,7 +31,10 @@ fn stages(c: &mut Criterion, name: &str, onnx: &[u8], whole: bool) -> Result<(),
     };
     let id = |stage: &str| BenchmarkId::new(stage.to_owned(), name);
     let mut group = c.benchmark_group("proof");
-    group.sample_size(10);
+    group
+        .sample_size(10)
+        .warm_up_time(WARM_UP)
+        .measurement_time(MEASUREMENT);
     group.bench_function(id("prove"), |b| b.iter(|| prove(&keys, black_box(&inputs), None)));
     group.bench_function(id("verify"), |b| {
         b.iter(|| verify(Trusted::Key(keys.verifying()), black_box(&file), &options));

@@ -13,6 +13,13 @@ use inferproof_circuits::plan::{Plan, PlanError};
 use inferproof_circuits::tensor::TensorError;
 use inferproof_circuits::testing::models::BuildError;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long criterion runs a measurement before it counts, and while it counts: all benches together stay below a quarter of an
+/// hour.
+pub const WARM_UP: Duration = Duration::from_millis(500);
+/// As [`WARM_UP`].
+pub const MEASUREMENT: Duration = Duration::from_secs(2);
 
 /// Seed of every random choice of the benches.
 pub const SEED: u64 = 1;
