@@ -151,6 +151,7 @@ fn soundness_random_proofs_of_other_layouts() {
         };
         for model in [Model::new(spec), Model::pair(spec)] {
             compare(&model, tau(&model, 5), 5);
+            println!("figure: {backend}, {lanes} lanes: 5 random transcripts likewise");
         }
     }
 }
