@@ -159,9 +159,6 @@ impl Rounds<'_> {
         let mut columns = two.helpers.clone();
         columns.push(two.sum.clone());
         columns.extend([three.value, three.accumulator, three.k, three.x, three.g]);
-        if self.fixture.plan.params.folded.is_some() {
-            columns.push(three.fold);
-        }
         columns
     }
 }
@@ -264,8 +261,7 @@ impl InferenceCircuit {
             (columns.x, &three.x),
             (columns.g, &three.g),
         ];
-        let fold = columns.fold.iter().map(|column| (*column, &three.fold));
-        for (column, values) in third.into_iter().chain(fold) {
+        for (column, values) in third {
             assign_advice(region, column, values);
         }
         Ok(())

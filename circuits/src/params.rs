@@ -257,11 +257,10 @@ impl CircuitParams {
         self.num_lanes() * self.cells_per_lane() + 1
     }
 
-    /// Full-size advice columns: helpers, running sum, overhang, two plane evaluations, K, X, G, and P where public rows
-    /// are folded.
+    /// Full-size advice columns: helpers, running sum, overhang, two plane evaluations, K, X, G.
     #[must_use]
     pub fn num_full_columns(&self) -> usize {
-        self.num_helpers() + 7 + usize::from(self.folded.is_some())
+        self.num_helpers() + 7
     }
 
     /// Columns that name the row steps of the value evaluation, and of the accumulator evaluation where it has its own.

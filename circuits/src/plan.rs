@@ -193,7 +193,10 @@ impl Plan {
             if built.cost.rows_needed() <= room {
                 return Ok(Some(built));
             }
-            let walk = built.cost.glue_rows.saturating_sub(candidate.glue_rows);
+            let walk = built
+                .cost
+                .glue_rows
+                .saturating_sub(candidate.glue_rows + built.glue_begins());
             let known = walks.entry(candidate.lanes).or_insert(walk);
             *known = walk.min(*known);
         }
@@ -225,7 +228,13 @@ impl Plan {
             program.append(n, identity, choice.weight_lanes);
         }
         let tape = Tape::new(lowered, &planes, num_rows, at);
-        let folded = folded(public_rows, lanes, options.fold_from.unwrap_or(FOLD_FROM));
+        // The packed rows lie in a column of the glue program, which then begins after them, if it has the room.
+        let room = (1usize << choice.k) - RESERVED_ROWS;
+        let folded = folded(public_rows, lanes, options.fold_from.unwrap_or(FOLD_FROM))
+            .filter(|_| public_rows + program.rows.len() <= room);
+        if folded.is_some() {
+            program.begin_after(public_rows);
+        }
         let params = circuit_params(lowered, &choice, &tape, folded)?;
         let rows = tape.rows;
         let mut plan = Self {
@@ -244,6 +253,11 @@ impl Plan {
         };
         plan.cost = Cost::of(graph, &plan);
         Ok(plan)
+    }
+
+    /// First row of the glue program.
+    pub(crate) fn glue_begins(&self) -> usize {
+        self.params.folded.map_or(0, |_| self.public_rows)
     }
 
     /// What the exponents of this plan depend on.

@@ -288,8 +288,7 @@ impl Checker {
             (c.x, &a.three.x),
             (c.g, &a.three.g),
         ];
-        let fold = c.fold.map(|column| (column, &a.three.fold));
-        for (column, values) in rest.into_iter().chain(fold) {
+        for (column, values) in rest {
             advice[column.index()] = values;
         }
         Flat {

@@ -187,15 +187,24 @@ fn batches_match_the_reference_on_every_network_and_plan() {
     }
 }
 
+/// The options with public rows folded, and twice the rows for the glue program that begins after them.
+fn folded(graph: &Graph, options: &PlanOptions) -> PlanOptions {
+    let plan = Plan::new(graph, options).unwrap();
+    let options = PlanOptions {
+        fold_from: Some(1),
+        k: Some(plan.k + 1),
+        ..*options
+    };
+    assert!(Plan::new(graph, &options).unwrap().params.folded.is_some());
+    options
+}
+
 #[test]
 fn batches_match_the_reference_with_folded_statements() {
     for batch in [2, 5] {
         for of_lanes in [1, 3, 10] {
-            let options = PlanOptions {
-                fold_from: Some(1),
-                ..lanes(batch, of_lanes)
-            };
-            check(&everything(2, DType::I8).unwrap(), &options, 3);
+            let graph = everything(2, DType::I8).unwrap();
+            check(&graph, &folded(&graph, &lanes(batch, of_lanes)), 3);
         }
     }
 }
@@ -311,12 +320,8 @@ fn one_activation_of_another_inference_is_refused() {
 /// The answers in another order than the questions.
 #[test]
 fn swapped_outputs_are_refused_by_the_public_rows_alone() {
-    for fold_from in [usize::MAX, 1] {
-        let graph = three_convolutions();
-        let options = PlanOptions {
-            fold_from: Some(fold_from),
-            ..lanes(3, 2)
-        };
+    let graph = three_convolutions();
+    for options in [lanes(3, 2), folded(&graph, &lanes(3, 2))] {
         let plan = Plan::new(&graph, &options).unwrap();
         let descriptor = Descriptor::new(&graph, &plan).unwrap();
         let (inputs, outputs) = run(&graph, 3, 1);

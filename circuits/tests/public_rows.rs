@@ -39,7 +39,12 @@ fn network(seed: u64) -> Graph {
 }
 
 fn plan(graph: &Graph, lanes: u32, fold_from: usize) -> Plan {
+    plan_with(graph, lanes, fold_from, None)
+}
+
+fn plan_with(graph: &Graph, lanes: u32, fold_from: usize, k: Option<u32>) -> Plan {
     let options = PlanOptions {
+        k,
         lanes: Some(lanes),
         limb_split: Some(2),
         fold_from: Some(fold_from),
@@ -62,7 +67,8 @@ fn folded_statements_are_satisfied_by_honest_witnesses_alone() {
     for seed in 0..3 {
         let graph = everything(seed, DType::I8).unwrap();
         for lanes in [1, 2, 5, 7, 10] {
-            let plan = plan(&graph, lanes, 1);
+            let k = plan(&graph, lanes, usize::MAX).k + 1;
+            let plan = plan_with(&graph, lanes, 1, Some(k));
             let descriptor = Descriptor::new(&graph, &plan).unwrap();
             descriptor.validate().unwrap();
             assert!(plan.params.folded.is_some(), "{lanes} lanes");
@@ -78,6 +84,19 @@ fn folded_statements_are_satisfied_by_honest_witnesses_alone() {
             assert_eq!(checker.failures(&honest, None), [], "{lanes} lanes");
         }
     }
+}
+
+#[test]
+fn public_rows_are_folded_where_the_glue_program_leaves_room() {
+    let graph = everything(0, DType::I8).unwrap();
+    let narrow = plan(&graph, 5, 1);
+    assert_eq!(
+        (narrow.k, narrow.params.folded),
+        (plan(&graph, 5, usize::MAX).k, None)
+    );
+    let wide = plan_with(&graph, 5, 1, Some(narrow.k + 1));
+    assert!(wide.params.folded.is_some());
+    assert_eq!(wide.params.num_full_columns(), narrow.params.num_full_columns());
 }
 
 #[test]

@@ -32,6 +32,4 @@ pub(crate) struct PhaseThree {
     pub k: Vec<Fr>,
     pub x: Vec<Fr>,
     pub g: Vec<Fr>,
-    /// Empty where public rows are not folded.
-    pub fold: Vec<Fr>,
 }

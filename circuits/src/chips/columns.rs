@@ -105,10 +105,9 @@ pub(crate) struct Columns {
     pub value: Column<Advice>,
     pub accumulator: Column<Advice>,
     pub k: Column<Advice>,
+    /// X of the glue program; before it begins, P of the public rows ([`super::tape`]).
     pub x: Column<Advice>,
     pub g: Column<Advice>,
-    /// P: packed public rows, where they are folded.
-    pub fold: Option<Column<Advice>>,
     pub instance: Column<Instance>,
     pub active: Column<Fixed>,
     pub boundary: Column<Fixed>,
@@ -149,7 +148,6 @@ impl Columns {
         let sum = meta.advice_column_in(SecondPhase);
         let challenges = Challenges::configure(meta);
         let [value, accumulator, k, x, g] = std::array::from_fn(|_| meta.advice_column_in(SecondPhase));
-        let fold = params.folded.map(|_| meta.advice_column_in(SecondPhase));
         [value, accumulator, x]
             .into_iter()
             .for_each(|column| meta.enable_equality(column));
@@ -168,7 +166,6 @@ impl Columns {
             k,
             x,
             g,
-            fold,
             active: fixed(1)[0],
             boundary: fixed(1)[0],
             public: fixed(1)[0],

@@ -7,8 +7,9 @@
 //! I_r = S_r + 256^L S_(r+G) + 256^(2L) S_(r+2G) + ...
 //! ```
 //!
-//! and column P carries what comes after the first term: `P_r = S_r + 256^L P_(r+G)`, without the last term where r + G is
-//! no public row. The fixed opcode of a row says which of the equations holds; no other row reads P.
+//! and P carries what comes after the first term: `P_r = S_r + 256^L P_(r+G)`, without the last term where r + G is no public
+//! row. The fixed opcode of a row says which of the equations holds; no other row reads P. P lies in column X, which the glue
+//! program leaves alone there: it begins after the public rows.
 //!
 //! | id | degree | constraint | dropped, a prover could ... | test |
 //! |---|---|---|---|---|
@@ -52,10 +53,8 @@ pub(crate) fn configure(meta: &mut ConstraintSystem<Fr>, params: &CircuitParams,
         let opcode = columns.public.cur();
         let stated = columns.instance.cur();
         let sum = packed(params, columns);
-        let folded = columns
-            .fold
-            .zip(params.folded.and_then(|rows| i32::try_from(rows).ok()));
-        let Some((fold, rows)) = folded else {
+        let fold = columns.x;
+        let Some(rows) = params.folded.and_then(|rows| i32::try_from(rows).ok()) else {
             // q_pub (I - S) = 0
             return [("public row", opcode * (stated - sum))];
         };

@@ -29,7 +29,7 @@ pub enum Optimize {
 pub struct Cost {
     /// Rows of the tape.
     pub tape_rows: usize,
-    /// Rows of the glue program (weights, identities, overhang).
+    /// Rows up to the end of the glue program (weights, identities, overhang).
     pub glue_rows: usize,
     /// Rows of the lookup table.
     pub table_rows: usize,

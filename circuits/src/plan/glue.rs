@@ -52,6 +52,18 @@ pub(crate) struct GlueRow {
     pub source: Option<Source>,
 }
 
+impl GlueRow {
+    /// A row without a product.
+    fn idle(k_step: KStep, g_step: GStep) -> Self {
+        Self {
+            k_step,
+            g_step,
+            coef: 0,
+            source: None,
+        }
+    }
+}
+
 /// A program: rows, the sparse weights of each, and the exponents of its overhang cells.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Program {
@@ -151,6 +163,16 @@ impl Stage {
 }
 
 impl Program {
+    /// Puts idle rows before the first one.
+    pub fn begin_after(&mut self, idle: usize) {
+        self.rows.splice(
+            ..0,
+            std::iter::repeat_n(GlueRow::idle(KStep::Start, GStep::Reset), idle),
+        );
+        self.weights.iter_mut().for_each(|w| w.0 += idle);
+        self.overhang.iter_mut().for_each(|z| z.0 += idle);
+    }
+
     /// Appends the rows of one identity; `number` is the identity's index.
     pub fn append(&mut self, number: usize, identity: &Identity, weight_lanes: usize) {
         let mut stages: BTreeMap<usize, Stage> = BTreeMap::new();
@@ -163,13 +185,7 @@ impl Program {
         for run in &identity.factored {
             stages.entry(0).or_default().factored(run);
         }
-        let idle = |k_step, g_step| GlueRow {
-            k_step,
-            g_step,
-            coef: 0,
-            source: None,
-        };
-        self.rows.push(idle(KStep::Start, GStep::Reset));
+        self.rows.push(GlueRow::idle(KStep::Start, GStep::Reset));
         let mut overhang = identity.overhang.iter().rev().copied().peekable();
         for exponent in (0..=identity.degree).rev() {
             let free = overhang.next_if_eq(&exponent).is_some();
@@ -185,9 +201,9 @@ impl Program {
                     self.weights
                         .extend(stage.weights.into_iter().map(|(r, l, w)| (first + r, l, w)));
                 }
-                _ => self.rows.push(idle(KStep::Start, step)),
+                _ => self.rows.push(GlueRow::idle(KStep::Start, step)),
             }
         }
-        self.rows.push(idle(KStep::Start, GStep::Check));
+        self.rows.push(GlueRow::idle(KStep::Start, GStep::Check));
     }
 }

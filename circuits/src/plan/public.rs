@@ -7,7 +7,7 @@ use crate::graph::Graph;
 use crate::params::INSTANCE_BYTES;
 
 /// Public rows from which on several share an instance value: less for the verifier to hash and evaluate (about 0.2 ms
-/// for a thousand values), for one column and 96 bytes of proof.
+/// for a thousand values), for 32 bytes of proof.
 pub const FOLD_FROM: usize = 1024;
 
 /// Homes of the graph's inputs and outputs, each once.

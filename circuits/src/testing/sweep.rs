@@ -22,11 +22,10 @@ pub struct Sweep {
 }
 
 /// Reasons why a cell is free.
-const REASONS: [&str; 4] = [
+const REASONS: [&str; 3] = [
     "overhang: the row's opcode reads no Z",
-    "X: the row has no product",
+    "X: the row has no product, and is no public row of which P carries a part",
     "the row after the last active one",
-    "P: no other row than public ones, and of these not those that are stated",
 ];
 
 impl Checker {
@@ -37,15 +36,10 @@ impl Checker {
         if column == c.overhang.index() && fixed.g_step[row] != Fr::from(g_step::SHIFT_OVERHANG) {
             return Some(0);
         }
-        if column == c.x.index() && fixed.coef[row] == Fr::ZERO {
+        let stated = self.plan().params.folded.map(|rows| rows as usize);
+        let carried = stated.is_some_and(|stated| (stated..self.plan().public_rows).contains(&row));
+        if column == c.x.index() && fixed.coef[row] == Fr::ZERO && !carried {
             return Some(1);
-        }
-        let folded = self.plan().params.folded.map(|rows| rows as usize);
-        if let (Some(fold), Some(stated)) = (c.fold, folded)
-            && column == fold.index()
-            && !(stated..self.plan().public_rows).contains(&row)
-        {
-            return Some(3);
         }
         let last = row == self.plan().active_rows();
         (last && column != c.sum.index()).then_some(2)

@@ -23,21 +23,22 @@ pub(crate) fn phase_three(
     let mut three = PhaseThree {
         value,
         accumulator,
-        fold: fold(plan, one),
+        x: packed(plan, one),
         ..PhaseThree::default()
     };
     glue(plan, fixed, two, alpha, v, &mut three);
     three
 }
 
-/// P: the packed public rows but the first that are stated, each with those that lie whole strides after it.
-fn fold(plan: &Plan, one: &[Vec<Fr>]) -> Vec<Fr> {
+/// Column X before the glue program: P, the packed public rows but the first that are stated, each with those that lie whole
+/// strides after it.
+fn packed(plan: &Plan, one: &[Vec<Fr>]) -> Vec<Fr> {
+    let mut column = vec![Fr::ZERO; plan.active_rows() + 1];
     let Some(stated) = plan.params.folded.map(|rows| rows as usize) else {
-        return Vec::new();
+        return column;
     };
     let width = plan.params.cells_per_lane();
     let shift = lane_shift(&plan.params);
-    let mut column = vec![Fr::ZERO; plan.active_rows() + 1];
     for r in (stated..plan.public_rows).rev() {
         let lanes = (0..plan.rows[r].valid).rev();
         let row = lanes.fold(Fr::ZERO, |sum, l| sum * Fr::from(256) + one[l * width][r]);
@@ -130,7 +131,6 @@ fn evaluations(plan: &Plan, fixed: &FixedTables, one: &[Vec<Fr>], alpha: Fr, v: 
 fn glue(plan: &Plan, fixed: &FixedTables, two: &PhaseTwo, alpha: Fr, v: Fr, three: &mut PhaseThree) {
     let rows = plan.active_rows();
     three.k = vec![Fr::ZERO; rows + 1];
-    three.x = vec![Fr::ZERO; rows + 1];
     three.g = vec![Fr::ZERO; rows + 1];
     let chunk = alpha.pow_vartime([u64::from(plan.params.weight_lanes)]);
     let (mut k, mut g) = (Fr::ZERO, Fr::ZERO);

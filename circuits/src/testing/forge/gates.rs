@@ -113,7 +113,7 @@ impl Adversary<'_> {
         let shift = lane_shift(&self.plan.params);
         let (mut row, mut change) = (row, Fr::ONE);
         while row >= stated {
-            a.three.fold[row] += change;
+            a.three.x[row] += change;
             change *= shift;
             row -= stated;
         }
