@@ -13,6 +13,7 @@ mod error;
 mod fit;
 mod float;
 mod offset;
+mod shared;
 mod staircase;
 mod strict;
 
@@ -22,6 +23,7 @@ pub use fit::{fit_channel, requantize, strict};
 pub(crate) use float::f32_of;
 pub use float::{requantize_f32, round_clamp_f32};
 pub(crate) use offset::{Offset, best_offset};
+pub use shared::fit_shared;
 pub use staircase::Target;
 pub use strict::{STEP_DIVISOR, strict_channel};
 

@@ -17,7 +17,7 @@ use rayon::prelude::*;
 /// Every high factor of a divisor.
 pub(crate) const DIVISORS: std::ops::Range<u32> = 1..1 << DIVISOR_SHIFT;
 /// How many divisors are tried before the one with the fewest differences is kept.
-const TRIES: usize = 200;
+pub(super) const TRIES: usize = 200;
 /// Multipliers stay below this (2^51).
 const MAX_MULTIPLIER: f64 = 2_251_799_813_685_248.0;
 
@@ -43,6 +43,15 @@ where
     } else {
         search(channel, target, &steps(target))?
     };
+    finish(channel, target, (affine, cost))
+}
+
+/// The requantization with these integers, with every accumulator that they leave apart.
+pub(super) fn finish<F: Fn(i64) -> i32>(
+    channel: usize,
+    target: &Target<F>,
+    (affine, cost): Fitted,
+) -> Result<ChannelRequantize, QuantError> {
     let differing = if cost == 0 {
         Vec::new()
     } else {
@@ -163,7 +172,7 @@ fn search<F: Fn(i64) -> i32>(
     channel: usize,
     target: &Target<F>,
     steps: &Steps,
-) -> Result<(Affine, u64), QuantError> {
+) -> Result<Fitted, QuantError> {
     let (lo, hi) = target.reachable;
     let acc = lo.saturating_abs().max(hi.saturating_abs()).saturating_add(1);
     let mut best: Option<(Affine, u64)> = None;
@@ -200,8 +209,11 @@ fn search<F: Fn(i64) -> i32>(
     })
 }
 
-/// The best offset of a candidate and how many points it leaves apart, if fewer than `limit`.
-fn offset_of(candidate: &Candidate, steps: &Steps, limit: u64) -> Option<(Affine, u64)> {
+/// Integers, and how many points they leave apart.
+pub(super) type Fitted = (Affine, u64);
+
+/// The best offset of a candidate, if it leaves fewer than `limit` points apart.
+pub(super) fn offset_of(candidate: &Candidate, steps: &Steps, limit: u64) -> Option<Fitted> {
     let (Candidate { m, d1, .. }, d) = (*candidate, candidate.divisor());
     let mut lows: Vec<i64> = steps.lows.iter().map(|t| t.value * d - m * t.at).collect();
     let mut ups: Vec<i64> = steps

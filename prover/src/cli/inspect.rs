@@ -101,15 +101,15 @@ fn layer(model: &Model, node: &Node) -> Json {
     })
 }
 
-fn per_activation(model: &Model) -> (f64, f64) {
+/// Small and full-size cells for each value on the tape: the activations and the graph's inputs.
+fn per_value(model: &Model) -> (f64, f64) {
     let cost = model.plan().cost;
-    let count = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
     let values = count(cost.activations + cost.inputs).max(1.0);
-    let activations = count(cost.activations).max(1.0);
-    (
-        count(cost.cells_small) / values,
-        count(cost.cells_full) / activations,
-    )
+    (count(cost.cells_small) / values, count(cost.cells_full) / values)
+}
+
+fn count(n: usize) -> f64 {
+    f64::from(u32::try_from(n).unwrap_or(u32::MAX))
 }
 
 /// What a proof will take, at this machine's rates where it was calibrated.
@@ -119,7 +119,6 @@ fn estimate(model: &Model) -> Prediction {
 
 /// Processor milliseconds and bytes of proof for each inference of a batch.
 fn per_inference(model: &Model) -> (f64, f64) {
-    let count = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
     let batch = count(model.plan().batch).max(1.0);
     (
         estimate(model).cpu_ms / batch,
@@ -129,13 +128,14 @@ fn per_inference(model: &Model) -> (f64, f64) {
 
 fn figures(model: &Model) -> Map<String, Json> {
     let cost = model.plan().cost;
-    let (small, full) = per_activation(model);
+    let (small, full) = per_value(model);
     let figures = json!({
         "macs": model.graph().macs(),
         "cost": cost,
         "proof_bytes": cost.proof_bytes,
         "cells_small_per_value": small,
-        "cells_full_per_activation": full,
+        "cells_full_per_value": full,
+        "cells_full_per_activation": count(cost.cells_full) / count(cost.activations).max(1.0),
         "degree": cost.degree,
         "columns_permutation": cost.columns_permutation,
         "work": model.plan().work(),
@@ -236,7 +236,7 @@ fn show_plan(model: &Model, backend: Backend) {
         cost.degree
     );
     say!(
-        "cells: {} small ({small:.2} per activation or input), {} full-size ({full:.2} per activation)",
+        "cells: {} small and {} full-size; {small:.2} and {full:.2} for each activation or input",
         cost.cells_small,
         cost.cells_full
     );
