@@ -15,7 +15,7 @@ mod view;
 mod window;
 
 pub use add::Add;
-pub use avg_pool::{AvgKind, AvgPool};
+pub use avg_pool::{AvgKind, AvgPool, Counts};
 pub use conv2d::Conv2d;
 pub use dense::Dense;
 pub use error::OpError;

@@ -32,7 +32,7 @@ pub(crate) use tape::TapeRow;
 
 use crate::batch::MAX_BATCH;
 use crate::graph::Graph;
-use crate::ops::{Add, Conv2d, Dense, Op};
+use crate::ops::{Add, Conv2d, Counts, Dense, Op};
 use crate::params::CircuitParams;
 use crate::quant::Affine;
 use bounds::{check_bounds, excess_bound};
@@ -213,7 +213,7 @@ impl Plan {
         let (lanes, images) = (choice.lanes, options.batch);
         let mut planes: Vec<Vec<Plane>> = lowered.homes.iter().map(|h| cut(h, lanes, images)).collect();
         let public = public_homes(graph, lowered)?;
-        let (num_rows, public_rows) = place(&mut planes, &public, lanes);
+        let (num_rows, public_rows) = place(&mut planes, &public);
         let pitch = smallest_pitch(lowered, &planes, lanes, images);
         let context = |pitch| Context {
             graph,
@@ -281,11 +281,28 @@ impl Plan {
         Work::new(&self.params, self.k, self.opening)
     }
 
-    /// Integers of the requantization of a plane: `None` for inputs and max pools.
-    pub(crate) fn affine(&self, graph: &Graph, home: usize, plane: usize) -> Option<Affine> {
-        let step = self.lowered.steps.iter().find(|s| s.output == home)?;
-        let geometry = &self.lowered.homes[home].geometry;
-        let channel = plane / (geometry.phases.0 * geometry.phases.1);
+    /// Integers of the requantization in every row of the tape: `None` for inputs and max pools.
+    pub(crate) fn affines(&self, graph: &Graph) -> Vec<Option<Affine>> {
+        let made_by = |home| self.lowered.steps.iter().find(|s| s.output == home);
+        let counts = |step: &Step| match &graph.nodes[step.node()].op {
+            Op::AvgPool(pool) => Some(pool.counts()),
+            _ => None,
+        };
+        let homes = 0..self.lowered.homes.len();
+        let makers: Vec<_> = homes
+            .map(|h| made_by(h).map(|step| (step, counts(step))))
+            .collect();
+        let affine = |row: &TapeRow| {
+            let (step, counts) = makers[row.home].as_ref()?;
+            self.affine(graph, step, counts.as_ref(), row)
+        };
+        self.rows.iter().map(affine).collect()
+    }
+
+    fn affine(&self, graph: &Graph, step: &Step, counts: Option<&Counts>, row: &TapeRow) -> Option<Affine> {
+        let home = row.home;
+        let (f_h, f_w) = self.lowered.homes[home].geometry.phases;
+        let (channel, phase) = (row.plane / (f_h * f_w), row.plane % (f_h * f_w));
         let op = &graph.nodes[step.node()].op;
         let sum = |a: &Add| Affine {
             m: 1,
@@ -308,7 +325,12 @@ impl Plan {
                 let b = b - self.level_above_zero(step) * fit.corrections.iter().map(|c| c.add).sum::<i64>();
                 Some(Affine { m, b, d1 })
             }
-            Op::AvgPool(p) => Some(p.requantize.channels[0].affine),
+            Op::AvgPool(pool) => {
+                let width = self.planes[home][row.plane].width;
+                let (i, j) = (row.offset / width, row.offset % width);
+                let class = counts?.class(i * f_h + phase / f_w, j * f_w + phase % f_w);
+                Some(pool.requantize.channels.get(class)?.affine)
+            }
             Op::Add(a) => Some(sum(a)),
             Op::MaxPool(_) | Op::View(_) => None,
         }
@@ -330,7 +352,7 @@ impl Plan {
 
 /// The pitch to begin with: no image row may reach the next one at the scales of its own tensor.
 fn smallest_pitch(lowered: &Lowered, planes: &[Vec<Plane>], lanes: usize, images: usize) -> usize {
-    let span = |p: &Plane| lanes * p.chunks(lanes);
+    let span = |p: &Plane| lanes + p.last_start();
     let scales = |h: &lower::Home| [h.value_scale, h.accumulator_scale];
     if images > 1 {
         // Images are as far apart at every scale.

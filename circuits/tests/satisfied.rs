@@ -403,6 +403,68 @@ fn matches_reference_on_padded_max_pools_over_any_zero_point() {
     }
 }
 
+/// Averages whose windows over the edge divide by fewer values, as output of the graph, and read by operators that want
+/// phases, other positions or a vector.
+#[test]
+fn matches_reference_on_averages_over_the_edge() {
+    let windows = [
+        ((3, 3), (1, 1), (1, 1), (1, 1)),
+        ((5, 4), (1, 2), (2, 1), (2, 3)),
+        ((3, 3), (2, 2), (0, 2), (1, 0)),
+        ((2, 9), (3, 1), (1, 8), (0, 8)),
+        ((9, 9), (4, 9), (4, 4), (4, 4)),
+    ];
+    for (kernel, stride, begin, end) in windows {
+        for of_input in [true, false] {
+            for reader in ["none", "convolution", "maximum", "average", "sum", "dense"] {
+                let Some(graph) = averaged((kernel, stride, begin, end), of_input, reader) else {
+                    continue;
+                };
+                for lanes in [1, 3, 4] {
+                    let options = PlanOptions {
+                        lanes: Some(lanes),
+                        ..PlanOptions::default()
+                    };
+                    println!("{kernel:?} {stride:?} {of_input} {reader} {lanes}");
+                    check_batches(&graph, &options, 29);
+                }
+            }
+        }
+    }
+}
+
+type Padded = ((usize, usize), (usize, usize), (usize, usize), (usize, usize));
+
+/// A padded average of an input or a convolution, and what reads it; `None` where the reader does not fit.
+fn averaged((kernel, stride, begin, end): Padded, of_input: bool, reader: &str) -> Option<Graph> {
+    let mut b = Builder::new(31, DType::I8).with_zero(-9);
+    let x = b.input(&[1, 2, 7, 8]).unwrap();
+    let source = if of_input {
+        x
+    } else {
+        b.conv(x, ConvSpec::square(3, 1, 1, 1, 2)).unwrap()
+    };
+    let window = Window::new((7, 8), kernel, stride, (1, 1), begin, end).unwrap();
+    let pooled = b.average(source, window).unwrap();
+    let small = window.output.0 < 3 || window.output.1 < 3;
+    let read = match reader {
+        "convolution" | "maximum" | "average" if small => return None,
+        "convolution" => b.conv(pooled, ConvSpec::square(3, 2, 1, 1, 3)).unwrap(),
+        "maximum" => b.max_pool(pooled, 2, 2).unwrap(),
+        "average" => {
+            let again = Window::new(window.output, (3, 3), (2, 1), (1, 1), (1, 1), (1, 1));
+            b.average(pooled, again.unwrap()).unwrap()
+        }
+        "sum" => b.add(pooled, pooled).unwrap(),
+        "dense" => {
+            let flat = b.flatten(pooled).unwrap();
+            b.dense(flat, 3).unwrap()
+        }
+        _ => b.flatten(pooled).unwrap(),
+    };
+    Some(b.finish(&[read]))
+}
+
 /// Averages that count their padding, and averages of a part of the plane at one position.
 #[test]
 fn matches_reference_on_padded_and_single_averages() {

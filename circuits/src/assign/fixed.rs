@@ -74,7 +74,7 @@ fn public_op(plan: &Plan, row: usize) -> u64 {
 
 /// Last tape row of a plane: where its evaluation is complete.
 pub(crate) fn last_row(plan: &Plan, source: Source) -> usize {
-    plan.planes[source.home][source.plane].last_row(plan.params.num_lanes())
+    plan.planes[source.home][source.plane].last_row()
 }
 
 /// Builds all fixed columns.
@@ -142,13 +142,7 @@ fn fill_tape(t: &mut FixedTables, graph: &Graph, plan: &Plan) {
                 .any(|s| s.output == h && matches!(s.kind, Kind::Max(..)))
         })
         .collect();
-    let affine: Vec<Vec<_>> = plan
-        .planes
-        .iter()
-        .enumerate()
-        .map(|(h, planes)| (0..planes.len()).map(|p| plan.affine(graph, h, p)).collect())
-        .collect();
-    for (r, row) in plan.rows.iter().enumerate() {
+    for (r, (row, affine)) in plan.rows.iter().zip(plan.affines(graph)).enumerate() {
         let home = &plan.lowered.homes[row.home];
         name_step(&mut t.value_steps, row.value_step, r);
         name_step(&mut t.accumulator_steps, row.accumulator_step, r);
@@ -162,7 +156,7 @@ fn fill_tape(t: &mut FixedTables, graph: &Graph, plan: &Plan) {
             t.max[r] = Fr::ONE;
             t.d1_minus_1[r] = Fr::from((1 << DIVISOR_SHIFT) - 1);
         }
-        if let Some(affine) = affine[row.home][row.plane] {
+        if let Some(affine) = affine {
             let d = affine.divisor();
             t.d1_minus_1[r] = Fr::from(u64::from(affine.d1 - 1));
             t.b[r] = field(affine.b) - field(d) * field(i64::from(home.lo));

@@ -91,10 +91,12 @@ impl Witness {
         fault: &mut dyn Fault,
     ) -> Result<Self, WitnessError> {
         let stacks = split_inputs(graph, inputs, plan.batch)?;
+        let affines = plan.affines(graph);
         let mut all: Vec<Vec<Cells>> = vec![Vec::new(); plan.lowered.homes.len()];
         for image in 0..plan.batch {
             let inputs: Vec<&Tensor> = stacks.iter().filter_map(|stack| stack.get(image)).collect();
-            let homes = one_inference(graph, plan, &inputs, &mut Shifted { fault, plan, image })?;
+            let mut shifted = Shifted { fault, plan, image };
+            let homes = one_inference(graph, plan, &affines, &inputs, &mut shifted)?;
             all.iter_mut().zip(homes).for_each(|(all, one)| all.extend(one));
         }
         Ok(Self { homes: all })
@@ -131,6 +133,7 @@ fn touch_all(fault: &mut dyn Fault, home: usize, divisor: i64, cells: &mut [Cell
 fn one_inference(
     graph: &Graph,
     plan: &Plan,
+    affines: &[Option<Affine>],
     inputs: &[&Tensor],
     fault: &mut dyn Fault,
 ) -> Result<Vec<Vec<Cells>>, WitnessError> {
@@ -148,13 +151,14 @@ fn one_inference(
         touch_all(fault, h, 1, &mut homes[h]);
     }
     for (s, step) in plan.lowered.steps.iter().enumerate() {
+        let home = step.output;
+        let divisors = divisors(plan, affines, home);
         let mut made = match &step.kind {
-            Kind::Node(n) | Kind::Corrections(n) => requantized(graph, plan, s, *n, &homes)?,
-            Kind::Copy(n, _) => requantized(graph, plan, s, *n, &homes)?,
+            Kind::Node(n) | Kind::Corrections(n) | Kind::Copy(n, _) => {
+                requantized(graph, plan, (s, *n), &divisors, &homes)?
+            }
             Kind::Max(..) => maxima(plan, s, &homes),
         };
-        let home = step.output;
-        let divisors = divisors(graph, plan, home);
         for (position, cells) in made.iter_mut().enumerate() {
             fault.touch(home, position, divisors[position], cells);
         }
@@ -164,12 +168,12 @@ fn one_inference(
 }
 
 /// Divisor of every value of a home, in logical order; 1 where there is none.
-fn divisors(graph: &Graph, plan: &Plan, home: usize) -> Vec<i64> {
+fn divisors(plan: &Plan, affines: &[Option<Affine>], home: usize) -> Vec<i64> {
     let mut found = vec![1; plan.lowered.homes[home].index.len()];
-    for (p, plane) in plan.planes[home].iter().enumerate() {
-        let d = plan.affine(graph, home, p).map_or(1, |a| a.divisor());
-        for &i in &plane.index {
-            found[i as usize] = d;
+    for plane in &plan.planes[home] {
+        for (at, &position) in plane.index.iter().enumerate() {
+            let (row, _) = plane.place(0, at / plane.width, at % plane.width);
+            found[position as usize] = affines[row].map_or(1, |a| a.divisor());
         }
     }
     found
@@ -192,8 +196,8 @@ fn operand_values(plan: &Plan, step: usize, input: usize, homes: &[Vec<Cells>]) 
 fn requantized(
     graph: &Graph,
     plan: &Plan,
-    step: usize,
-    node: usize,
+    (step, node): (usize, usize),
+    divisors: &[i64],
     homes: &[Vec<Cells>],
 ) -> Result<Vec<Cells>, OpError> {
     let inputs: Vec<Vec<i32>> = (0..plan.lowered.steps[step].inputs.len())
@@ -222,7 +226,6 @@ fn requantized(
             numerators
         }
     };
-    let divisors = divisors(graph, plan, home);
     let (lo, range) = (
         i64::from(plan.lowered.homes[home].lo),
         i64::from(plan.lowered.homes[home].range),
@@ -230,7 +233,7 @@ fn requantized(
     Ok(numerators
         .iter()
         .zip(divisors)
-        .map(|(n, d)| split(*n, d, lo, range))
+        .map(|(n, d)| split(*n, *d, lo, range))
         .collect())
 }
 
@@ -325,7 +328,10 @@ fn numerators(op: &Op, inputs: &[&[i32]]) -> Result<Vec<i64>, OpError> {
             scaled(&conv.requantize, &|i| i / plane)
         }
         Op::Dense(dense) => scaled(&dense.requantize, &|i| i % dense.n),
-        Op::AvgPool(pool) => scaled(&pool.requantize, &|_| 0),
+        Op::AvgPool(pool) => {
+            let classes = pool.classes();
+            scaled(&pool.requantize, &|i| classes[i % classes.len()].0)
+        }
         Op::Add(add) => Ok(sums(add, inputs)),
         Op::MaxPool(_) | Op::View(_) => Ok(Vec::new()),
     }

@@ -1,5 +1,6 @@
-//! Average over windows: `acc = sum_window (x - z_x)`, `y = requantize(acc)`. The divisor (number of taps) is
-//! inside the requantization.
+//! Average over windows: `acc = sum_window (x - z_x)`, `y = requantize(acc)`. The divisor (number of values averaged) is
+//! inside the requantization: windows that reach outside the input average fewer values, and there is one requantization
+//! for each number, all with one multiplier.
 //!
 //! Units: acc in steps of S_x. Bounds: `|acc| <= 255 * taps`.
 
@@ -8,19 +9,21 @@ use super::{
 };
 use crate::graph::TensorInfo;
 use crate::quant::{
-    QuantError, Requantize, Target, TensorQuant, f32_of, fit_channel, requantize_f32, round_clamp_f32,
-    strict_channel,
+    ChannelRequantize, QuantError, Requantize, Target, TensorQuant, f32_of, fit_channel, fit_shared,
+    requantize_f32, round_clamp_f32, strict_channel,
 };
 use crate::tensor::DType;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Which of the runtime's two average formulas an operator stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AvgKind {
     /// `clamp(rne(f32(sum (x - z_x)) * f32(s_x / (s_y n))) + z_y)`: GlobalAveragePool, an integer sum.
     Global,
-    /// `clamp(rne(f32(sum (x - z_x) s_x) / n / s_y + z_y))`: AveragePool, a float sum in row order. The integers
-    /// are fitted to the formula with an exact sum; the runtime's own sum can be one LSB apart near a step.
+    /// `clamp(rne(f32(sum (x - z_x) s_x) / n / s_y + z_y))`: AveragePool, a float sum in row order, n the number of taps
+    /// inside the input. The integers are fitted to the formula with an exact sum; the runtime's own sum can be one LSB
+    /// apart near a step.
     Window,
     /// As `Window`, with padding counted (`count_include_pad`): n is the number of taps everywhere, and what lies
     /// outside the input adds nothing to the sum.
@@ -30,24 +33,52 @@ pub enum AvgKind {
 /// Average pool over each channel of NCHW planes with batch 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AvgPool {
-    /// Geometry; the kernel is the whole plane for a global pool. Every window counts the same number of taps.
+    /// Geometry; the kernel is the whole plane for a global pool.
     pub window: Window,
     /// Channels.
     pub channels: usize,
     /// Zero point of the input.
     pub z_x: i32,
-    /// Requantization, one entry for all channels.
+    /// Requantization: not by channel, but one entry for each number of values that windows average ([`Counts`]).
     pub requantize: Requantize,
     /// The runtime's formula.
     pub kind: AvgKind,
+}
+
+/// How many values each window averages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    rows: Vec<usize>,
+    columns: Vec<usize>,
+    /// The distinct numbers, ascending.
+    pub distinct: Vec<usize>,
+}
+
+impl Counts {
+    /// Position in [`Counts::distinct`] of the number of values at an output position.
+    #[must_use]
+    pub fn class(&self, i: usize, j: usize) -> usize {
+        let count = self.rows[i] * self.columns[j];
+        self.distinct.binary_search(&count).unwrap_or_else(|at| at)
+    }
+
+    /// Output columns at which the number of values changes, ascending.
+    #[must_use]
+    pub fn breaks(&self) -> Vec<usize> {
+        let pairs = self.columns.windows(2).enumerate();
+        pairs
+            .filter(|(_, pair)| pair[0] != pair[1])
+            .map(|(j, _)| j + 1)
+            .collect()
+    }
 }
 
 impl AvgPool {
     /// Checks everything and fits the integers.
     ///
     /// # Errors
-    /// [`OpError::PaddedAverage`] for a window that reaches outside the input, [`OpError::NotGlobal`],
-    /// [`OpError::Size`], [`OpError::Quant`].
+    /// [`OpError::EmptyWindow`] for a window without a value, [`OpError::NotGlobal`], [`OpError::Size`],
+    /// [`OpError::Quant`].
     ///
     /// # Source
     /// onnxruntime, `MlasQLinearGlobalAveragePool` and `QLinearAveragePool`.
@@ -76,19 +107,50 @@ impl AvgPool {
             kind,
         };
         pool.check_sizes()?;
-        let fit = fit_channel(0, &pool.staircase(x, y)?)?;
-        pool.requantize.channels.push(fit);
+        let counts = pool.counts().distinct;
+        let targets = counts.iter().map(|n| pool.staircase(*n, x, y));
+        let targets = targets.collect::<Result<Vec<_>, _>>()?;
+        pool.requantize.channels = match &targets[..] {
+            [only] => vec![fit_channel(0, only)?],
+            _ => fit_shared(f64::from(x.scale) / f64::from(y.scale), &counts, &targets)?,
+        };
         Ok(pool)
     }
 
-    /// The runtime's formula with an exact sum.
+    /// How many values each window averages: its taps inside the input, or all taps where padding is counted.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let (vertical, horizontal) = self.window.axes();
+        let along = |axis: &super::window::Axis, kernel: usize| {
+            let inside = |at| match self.kind {
+                AvgKind::Global | AvgKind::Padded => kernel,
+                AvgKind::Window => axis.taps_inside(at),
+            };
+            (0..axis.output).map(inside).collect::<Vec<_>>()
+        };
+        let rows = along(&vertical, self.window.kernel.0);
+        let columns = along(&horizontal, self.window.kernel.1);
+        let of = |counts: &[usize]| counts.iter().copied().collect::<BTreeSet<_>>();
+        let products = of(&rows)
+            .into_iter()
+            .flat_map(|r| of(&columns).into_iter().map(move |c| r * c));
+        let distinct = products.collect::<BTreeSet<_>>().into_iter().collect();
+        Counts {
+            rows,
+            columns,
+            distinct,
+        }
+    }
+
+    /// The runtime's formula for the average of `count` values, with an exact sum.
     fn staircase(
         &self,
+        count: usize,
         x: &TensorQuant,
         y: &TensorQuant,
     ) -> Result<Target<impl Fn(i64) -> i32 + use<>>, OpError> {
-        let reachable = self.bounds(x.dtype);
-        let taps = i64::try_from(self.window.num_taps()).unwrap_or(i64::MAX);
+        let reachable = self.bounds(count, x.dtype);
+        let taps = i64::try_from(count).unwrap_or(i64::MAX);
         let scale = x.scale / (y.scale * f32_of(taps));
         crate::quant::check_scale("the average", scale)?;
         let (kind, lo, hi) = (self.kind, self.requantize.lo, self.requantize.hi);
@@ -121,21 +183,28 @@ impl AvgPool {
             }
             .into());
         }
-        let target = self.staircase(x, y)?;
+        let counts = self.counts().distinct;
+        let mut requantize = self.requantize.clone();
+        for (fit, count) in requantize.channels.iter_mut().zip(&counts) {
+            strict_channel(0, &self.staircase(*count, x, y)?, fit)?;
+        }
+        if self.requantize == requantize {
+            return Ok(Op::AvgPool(self));
+        }
+        if counts.len() > 1 {
+            return Err(QuantError::Strict {
+                channel: 0,
+                what: "windows over the edge average fewer values",
+                differing: self.requantize.num_differing().0,
+            }
+            .into());
+        }
         let Self {
             window,
             channels,
             z_x,
-            mut requantize,
             ..
         } = self;
-        let before = requantize.channels.clone();
-        for fit in &mut requantize.channels {
-            strict_channel(0, &target, fit)?;
-        }
-        if before == requantize.channels {
-            return Ok(Op::AvgPool(Self { requantize, ..self }));
-        }
         let fits = requantize.channels.iter().cycle().take(channels);
         Ok(Op::Conv2d(Conv2d {
             window,
@@ -161,11 +230,19 @@ impl AvgPool {
         if self.kind == AvgKind::Global {
             return 0;
         }
-        let taps = f64::from(u32::try_from(self.window.num_taps()).unwrap_or(u32::MAX));
+        let counts = self.counts().distinct;
+        counts
+            .into_iter()
+            .map(|count| self.order_dependent(count, x, y))
+            .sum()
+    }
+
+    fn order_dependent(&self, count: usize, x: &TensorQuant, y: &TensorQuant) -> usize {
+        let taps = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
         let ratio = f64::from(x.scale) / f64::from(y.scale);
         let error = 1.1 * f64::from(f32::EPSILON) / 2.0 * ((taps + 5.0) * 255.0 * ratio + 256.0);
         let (lo, hi) = (f64::from(self.requantize.lo), f64::from(self.requantize.hi));
-        let (from, to) = self.bounds(x.dtype);
+        let (from, to) = self.bounds(count, x.dtype);
         let unsure = |acc: &i64| {
             #[allow(clippy::cast_precision_loss, reason = "accumulators are below 2^53")]
             let t = *acc as f64 * ratio / taps + f64::from(y.zero_point);
@@ -191,17 +268,20 @@ impl AvgPool {
         if self.kind == AvgKind::Padded {
             return Ok(());
         }
-        match self.window.find_taps(|inside, taps| inside != taps) {
-            Some(at) => Err(OpError::PaddedAverage { at }),
+        match self.window.find_taps(|inside, _| inside == 0) {
+            Some(at) => Err(OpError::EmptyWindow {
+                what: "average pool",
+                at,
+            }),
             None => Ok(()),
         }
     }
 
-    /// Smallest and largest accumulator.
+    /// Smallest and largest sum of `count` values.
     #[must_use]
-    pub fn bounds(&self, input: DType) -> (i64, i64) {
+    pub fn bounds(&self, count: usize, input: DType) -> (i64, i64) {
         let (lo, hi) = centered(input, self.z_x);
-        let taps = i64::try_from(self.window.num_taps()).unwrap_or(i64::MAX);
+        let taps = i64::try_from(count).unwrap_or(i64::MAX);
         (
             taps.saturating_mul(i64::from(lo)),
             taps.saturating_mul(i64::from(hi)),
@@ -217,12 +297,25 @@ impl AvgPool {
         check_planes("average pool input", x, self.channels, self.window.input)?;
         check_planes("average pool output", y, self.channels, self.window.output)?;
         check_input("average pool input", x, self.z_x)?;
-        self.requantize.validate(1, y.dtype)?;
+        let counts = self.counts().distinct;
+        self.requantize.validate(counts.len(), y.dtype)?;
+        let multiplier = |c: &ChannelRequantize| c.affine.m;
+        let first = self.requantize.channels.first().map(multiplier);
+        if self
+            .requantize
+            .channels
+            .iter()
+            .any(|c| Some(multiplier(c)) != first)
+        {
+            let what = "the windows of an average pool have different multipliers";
+            return Err(QuantError::Malformed { channel: 0, what }.into());
+        }
         if self.requantize.corrections().next().is_some() {
             let what = "an average pool has corrections";
             return Err(QuantError::Malformed { channel: 0, what }.into());
         }
-        check_bounds("average pool", &self.requantize, &[self.bounds(x.dtype)])
+        let bounds: Vec<_> = counts.into_iter().map(|n| self.bounds(n, x.dtype)).collect();
+        check_bounds("average pool", &self.requantize, &bounds)
     }
 
     /// The accumulators, `[channels][output.0][output.1]`.
@@ -253,15 +346,28 @@ impl AvgPool {
         Ok(y)
     }
 
+    /// For every position of a plane, row by row: its entry in the requantization, and how many values it averages.
+    #[must_use]
+    pub fn classes(&self) -> Vec<(usize, usize)> {
+        let counts = self.counts();
+        let (height, width) = self.window.output;
+        let at = |i: usize| (0..width).map(move |j| (i, j));
+        let positions = (0..height).flat_map(at);
+        positions
+            .map(|(i, j)| counts.class(i, j))
+            .map(|class| (class, counts.distinct[class]))
+            .collect()
+    }
+
     /// The operator's meaning on integers.
     ///
     /// # Errors
     /// [`OpError::Length`].
     pub fn reference(&self, x: &[i32]) -> Result<Vec<i32>, OpError> {
-        Ok(self
-            .accumulators(x)?
-            .into_iter()
-            .map(|acc| self.requantize.apply(0, acc))
+        let classes = self.classes();
+        let values = self.accumulators(x)?.into_iter().zip(classes.iter().cycle());
+        Ok(values
+            .map(|(acc, (class, _))| self.requantize.apply(*class, acc))
             .collect())
     }
 
@@ -271,11 +377,16 @@ impl AvgPool {
     /// [`OpError::Length`].
     pub fn runtime_window(&self, x: &[i32], s_x: f32, s_y: f32, z_y: i32) -> Result<Vec<i32>, OpError> {
         let sums = self.fold(x, 0f32, |sum, x| sum + s_x * f32_of(i64::from(x - self.z_x)))?;
-        let taps = i64::try_from(self.window.num_taps()).unwrap_or(i64::MAX);
+        let classes = self.classes();
         let Requantize { lo, hi, .. } = self.requantize;
+        let average = |(sum, (_, count)): (f32, &(usize, usize))| {
+            let count = i64::try_from(*count).unwrap_or(i64::MAX);
+            average_f32(sum, count, s_y, z_y, lo, hi)
+        };
         Ok(sums
             .into_iter()
-            .map(|sum| average_f32(sum, taps, s_y, z_y, lo, hi))
+            .zip(classes.iter().cycle())
+            .map(average)
             .collect())
     }
 }

@@ -60,18 +60,11 @@ pub enum OpError {
         /// The weight, zero point subtracted.
         weight: i32,
     },
-    /// A pooling window that reaches outside the input.
-    #[error(
-        "average pool: output row or column {at} reaches outside the input, so its windows have different numbers of \
-         taps; remove the padding, or export the pool as a depthwise convolution (which counts padding as zeros)"
-    )]
-    PaddedAverage {
-        /// First output row or column concerned.
-        at: usize,
-    },
-    /// A max pool window without any tap inside the input.
-    #[error("max pool: the window of output row or column {at} lies outside the input; reduce the padding")]
+    /// A pooling window without any tap inside the input.
+    #[error("{what}: the window of output row or column {at} lies outside the input; reduce the padding")]
     EmptyWindow {
+        /// Which operator.
+        what: &'static str,
         /// First output row or column concerned.
         at: usize,
     },

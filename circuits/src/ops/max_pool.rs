@@ -31,7 +31,7 @@ impl MaxPool {
         checked_len("max pool input", &[self.channels, input.0, input.1])?;
         checked_len("max pool output", &[self.channels, output.0, output.1])?;
         match self.window.find_taps(|inside, _| inside == 0) {
-            Some(at) => Err(OpError::EmptyWindow { at }),
+            Some(at) => Err(OpError::EmptyWindow { what: "max pool", at }),
             None => Ok(()),
         }
     }
@@ -63,7 +63,10 @@ impl MaxPool {
                     let columns = (0..window.kernel.1).filter_map(|b| horizontal.position(j, b));
                     columns.map(move |column| plane[row * window.input.1 + column])
                 });
-                y.push(taps.max().ok_or(OpError::EmptyWindow { at: i })?);
+                y.push(taps.max().ok_or(OpError::EmptyWindow {
+                    what: "max pool",
+                    at: i,
+                })?);
             }
         }
         Ok(y)

@@ -55,7 +55,7 @@ impl Axis {
     }
 
     /// Number of taps inside the input at output position `at`.
-    fn taps_inside(&self, at: usize) -> usize {
+    pub(super) fn taps_inside(&self, at: usize) -> usize {
         let start = at * self.stride;
         let before = self.pad.saturating_sub(start).div_ceil(self.dilation);
         let end = (self.input + self.pad)

@@ -162,10 +162,7 @@ fn tape_rows(lowered: &Lowered, lanes: usize) -> usize {
         let g = &h.geometry;
         let phases = (0..g.phases.0).flat_map(|a| (0..g.phases.1).map(move |b| (a, b)));
         let per_channel: usize = phases
-            .map(|p| {
-                let (height, width) = g.plane_size(p);
-                height * width.div_ceil(lanes)
-            })
+            .map(|p| g.plane_size(p).0 * g.starts(p.1, lanes, &h.breaks).len())
             .sum();
         g.channels * per_channel
     };

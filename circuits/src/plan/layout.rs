@@ -1,8 +1,8 @@
 //! Where a tensor lies on the tape.
 //!
-//! A tensor is a list of *planes*. A plane of `height x width` values takes `height * ceil(width / lanes)` consecutive
-//! rows; value `(i, j)` lies in row `i * ceil(width / lanes) + j / lanes`, lane `j % lanes`. In a batch of N images each
-//! image row is there N times, image by image. A tensor that feeds a strided
+//! A tensor is a list of *planes*. Each image row of a plane is cut into chunks, one in each of consecutive rows of the
+//! tape: as many values as there are lanes, fewer before a *break*, a column from which on the values have another divisor.
+//! In a batch of N images each image row is there N times, image by image. A tensor that feeds a strided
 //! window is stored phase by phase: phase plane `(p_h, p_w)` of channel c holds the values `(f_h i + p_h, f_w j + p_w)`.
 //!
 //! ```text
@@ -13,8 +13,8 @@
 //!   row 3                 x[1,0]  x[1,1]
 //! ```
 //!
-//! At the point `v` value `(i, j)` of a plane has the monomial `v^(S a (height - 1 - i) + b (lanes T - 1 - j))` with
-//! `T = ceil(width / lanes)`, one row stride `S` for the whole circuit, and the scale `(a, b)` of the evaluation. In a batch
+//! At the point `v` value `(i, j)` of a plane has the monomial `v^(S a (height - 1 - i) + b (lanes - 1 + J - j))` with
+//! the first column `J` of the last chunk, one row stride `S` for the whole circuit, and the scale `(a, b)` of the evaluation. In a batch
 //! image n has `v^(P (N - 1 - n))` as a further factor, at every scale, with one pitch `P` and `S = N P`: the images lie
 //! side by side, as parts of one wide image.
 
@@ -61,44 +61,60 @@ pub struct Plane {
     pub width: usize,
     /// Flat logical index (in the tensor that owns the plane) of each value of an image, row-major.
     pub index: Vec<u32>,
+    /// First column of each chunk of an image row, ascending from 0; empty where the plane has no column.
+    pub starts: Vec<usize>,
 }
 
 impl Plane {
     /// Tape rows per image row.
     #[must_use]
-    pub fn chunks(&self, lanes: usize) -> usize {
-        self.width.div_ceil(lanes)
+    pub fn chunks(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// First column of the last chunk.
+    #[must_use]
+    pub fn last_start(&self) -> usize {
+        self.starts.last().copied().unwrap_or(0)
+    }
+
+    /// Chunk of a column.
+    fn chunk(&self, j: usize) -> usize {
+        self.starts.partition_point(|start| *start <= j) - 1
     }
 
     /// Tape rows of the plane.
     #[must_use]
-    pub fn num_rows(&self, lanes: usize) -> usize {
-        self.height * self.images * self.chunks(lanes)
+    pub fn num_rows(&self) -> usize {
+        self.height * self.images * self.chunks()
     }
 
-    /// Tape row of value `(i, j)` of an image.
+    /// Tape row and lane of value `(i, j)` of an image.
     #[must_use]
-    pub fn row(&self, image: usize, i: usize, j: usize, lanes: usize) -> usize {
-        self.first_row + (i * self.images + image) * self.chunks(lanes) + j / lanes
+    pub fn place(&self, image: usize, i: usize, j: usize) -> (usize, usize) {
+        let chunk = self.chunk(j);
+        let row = self.first_row + (i * self.images + image) * self.chunks() + chunk;
+        (row, j - self.starts[chunk])
     }
 
     /// Last tape row: where the evaluation of the plane is complete.
     #[must_use]
-    pub fn last_row(&self, lanes: usize) -> usize {
-        self.first_row + self.num_rows(lanes) - 1
+    pub fn last_row(&self) -> usize {
+        self.first_row + self.num_rows() - 1
     }
 
     /// Exponent of v of value `(i, j)` of the last image in an evaluation of this scale; [`Point::offsets`] has what the
     /// other images add.
     #[must_use]
     pub fn exponent(&self, i: usize, j: usize, at: Point, scale: Scale) -> usize {
-        at.stride() * scale.0 * (self.height - 1 - i) + scale.1 * (at.lanes * self.chunks(at.lanes) - 1 - j)
+        at.stride() * scale.0 * (self.height - 1 - i) + scale.1 * (at.lanes - 1 + self.last_start() - j)
     }
 
     /// Number of valid lanes in each chunk of an image row.
     #[must_use]
-    pub fn valid_lanes(&self, chunk: usize, lanes: usize) -> usize {
-        (self.width - chunk * lanes).min(lanes)
+    pub fn valid_lanes(&self, chunk: usize) -> usize {
+        let end = self.starts.get(chunk + 1).copied().unwrap_or(self.width);
+        end - self.starts[chunk]
     }
 }
 
@@ -132,9 +148,33 @@ impl Geometry {
         )
     }
 
+    /// First column of each chunk in the planes of horizontal phase `p_w`, with these breaks in the columns of the channel.
+    #[must_use]
+    pub fn starts(&self, p_w: usize, lanes: usize, breaks: &[usize]) -> Vec<usize> {
+        let width = self.plane_size((0, p_w)).1;
+        let column = |j: usize| j * self.phases.1 + p_w;
+        let part = |j: usize| breaks.partition_point(|b| *b <= column(j));
+        let mut starts: Vec<usize> = Vec::with_capacity(width.div_ceil(lanes));
+        for j in 0..width {
+            let next = starts
+                .last()
+                .is_none_or(|start| j - start == lanes || part(j) != part(j - 1));
+            if next {
+                starts.push(j);
+            }
+        }
+        starts
+    }
+
     /// The planes, with `index` taken from `logical(c, h, w)` and `first_row` still 0.
-    pub fn planes(&self, images: usize, logical: impl Fn(usize, usize, usize) -> u32) -> Vec<Plane> {
+    pub fn planes(
+        &self,
+        (lanes, images): (usize, usize),
+        breaks: &[usize],
+        logical: impl Fn(usize, usize, usize) -> u32,
+    ) -> Vec<Plane> {
         let (f_h, f_w) = self.phases;
+        let starts: Vec<_> = (0..f_w).map(|p_w| self.starts(p_w, lanes, breaks)).collect();
         let mut planes = Vec::with_capacity(self.num_planes());
         for c in 0..self.channels {
             for p_h in 0..f_h {
@@ -151,6 +191,7 @@ impl Geometry {
                         height,
                         width,
                         index,
+                        starts: starts[p_w].clone(),
                     });
                 }
             }

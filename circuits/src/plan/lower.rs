@@ -28,6 +28,8 @@ pub(crate) struct Home {
     pub index: Vec<u32>,
     /// A vector without channels: cut into planes of one tape row each.
     pub flat: bool,
+    /// Columns of a channel from which on the values have another divisor, ascending.
+    pub breaks: Vec<usize>,
     /// Scale of the value evaluation.
     pub value_scale: Scale,
     /// Scale of the accumulator evaluation.
@@ -68,7 +70,7 @@ pub(crate) enum Kind {
     Node(usize),
     /// A three-tap maximum that belongs to this graph node.
     Max(usize, Max3),
-    /// The same values with another zero point, for a padded max pool; belongs to this graph node.
+    /// The same values with another zero point or in another layout; belongs to this graph node.
     Copy(usize, Add),
     /// The corrections of this graph node's requantization, one plane each: `level + [acc >= from]`.
     Corrections(usize),
@@ -147,6 +149,7 @@ pub(crate) fn lower(graph: &Graph) -> Result<Lowered, PlanError> {
         low.homes.push(input_home(graph, port.tensor)?);
         low.of_tensor[port.tensor.0] = Some(Operand { home, position: None });
     }
+    let stated = stated(graph);
     for (n, node) in graph.nodes.iter().enumerate() {
         let inputs = node
             .inputs
@@ -170,7 +173,13 @@ pub(crate) fn lower(graph: &Graph) -> Result<Lowered, PlanError> {
                 max_pool::lower_max_pool(&mut low, graph, n, pool, inputs.into_iter().next())?
             }
             op => {
-                let own = output_home(graph, n, op, &low, &inputs)?;
+                let mut own = output_home(graph, n, op, &low, &inputs)?;
+                // A statement reads whole rows of the tape: what it states has no breaks.
+                let restated = stated[node.output.0] && !own.breaks.is_empty();
+                let (zero, geometry) = (own.zero, own.geometry.clone());
+                if restated {
+                    own.id = None;
+                }
                 let corrections = lower_corrections(&mut low, n, op, &own, &inputs)?;
                 let home = low.homes.len();
                 low.homes.push(own);
@@ -181,13 +190,67 @@ pub(crate) fn lower(graph: &Graph) -> Result<Lowered, PlanError> {
                     corrections,
                     unit: None,
                 });
-                low.of_tensor[node.output.0] = Some(Operand { home, position: None });
+                let mut made = Operand { home, position: None };
+                if restated {
+                    made = copy(&mut low, n, geometry, made, (zero, Some(node.output)))?;
+                }
+                low.of_tensor[node.output.0] = Some(made);
             }
         }
     }
     adopt_input_layouts(graph, &mut low)?;
     phases::solve_phases(graph, &mut low)?;
     Ok(low)
+}
+
+/// Tensors that are outputs of the graph, as they are or viewed otherwise.
+fn stated(graph: &Graph) -> Vec<bool> {
+    let mut stated = vec![false; graph.tensors.len()];
+    graph.outputs.iter().for_each(|port| stated[port.tensor.0] = true);
+    for node in graph.nodes.iter().rev() {
+        if let (Op::View(_), [input]) = (&node.op, &node.inputs[..]) {
+            stated[input.0] |= stated[node.output.0];
+        }
+    }
+    stated
+}
+
+/// A home with the values of another one, with the given zero point over its smallest value and the tensor that it is.
+fn copy(
+    low: &mut Lowered,
+    n: usize,
+    geometry: Geometry,
+    input: Operand,
+    (zero, id): (i64, Option<TensorId>),
+) -> Result<Operand, PlanError> {
+    let source = low.homes[input.home].clone();
+    let from = i64::from(source.lo) + source.zero;
+    let zero_point = i32::try_from(from).map_err(|_| PlanError::TooLarge {
+        what: "zero point",
+        size: from.unsigned_abs().try_into().unwrap_or(usize::MAX),
+        limit: 255,
+    })?;
+    let hi = source.lo + source.range.cast_signed();
+    let add = Add::copy(zero_point, source.lo, hi);
+    let index = 0..geometry.channels * geometry.height * geometry.width;
+    let home = low.homes.len();
+    low.homes.push(Home {
+        id,
+        zero,
+        index: index.map(index_u32).collect::<Result<_, _>>()?,
+        geometry,
+        flat: false,
+        breaks: Vec::new(),
+        ..source
+    });
+    low.steps.push(Step {
+        kind: Kind::Copy(n, add),
+        inputs: vec![input],
+        output: home,
+        corrections: None,
+        unit: None,
+    });
+    Ok(Operand { home, position: None })
 }
 
 /// The home and the step of an operator's corrections: planes of the output's size, stored as the output is, so that
@@ -265,6 +328,7 @@ fn home(graph: &Graph, id: TensorId, lo: i32, hi: i32, geometry: Geometry) -> Re
         geometry,
         index,
         flat: false,
+        breaks: Vec::new(),
         value_scale: (1, 1),
         accumulator_scale: (1, 1),
     })
@@ -306,13 +370,12 @@ fn output_home(
         }
         Op::AvgPool(pool) => {
             let (h, w) = pool.window.output;
-            home(
-                graph,
-                id,
-                pool.requantize.lo,
-                pool.requantize.hi,
-                natural(pool.channels, h, w),
-            )
+            let (lo, hi) = (pool.requantize.lo, pool.requantize.hi);
+            let out = home(graph, id, lo, hi, natural(pool.channels, h, w))?;
+            Ok(Home {
+                breaks: pool.counts().breaks(),
+                ..out
+            })
         }
         Op::Dense(dense) => {
             let mut out = home(

@@ -30,12 +30,12 @@ pub(super) fn public_homes(graph: &Graph, lowered: &Lowered) -> Result<Vec<usize
 }
 
 /// Gives rows to all planes, public homes first. Returns all rows and the public ones.
-pub(super) fn place(planes: &mut [Vec<Plane>], public: &[usize], lanes: usize) -> (usize, usize) {
+pub(super) fn place(planes: &mut [Vec<Plane>], public: &[usize]) -> (usize, usize) {
     let mut next = 0;
     let mut put = |home: &mut Vec<Plane>| {
         for plane in home.iter_mut() {
             plane.first_row = next;
-            next += plane.num_rows(lanes);
+            next += plane.num_rows();
         }
         next
     };

@@ -35,12 +35,14 @@ pub(super) fn cut(home: &Home, lanes: usize, images: usize) -> Vec<Plane> {
             height: 1,
             width: index.len(),
             index: index.to_vec(),
+            starts: vec![0],
         };
         return home.index.chunks(lanes).map(chunk).collect();
     }
     let (h, w) = (home.geometry.height, home.geometry.width);
-    home.geometry
-        .planes(images, |c, i, j| home.index[(c * h + i) * w + j])
+    home.geometry.planes((lanes, images), &home.breaks, |c, i, j| {
+        home.index[(c * h + i) * w + j]
+    })
 }
 
 /// What each tape row holds, and the distinct row steps and lane patterns.
@@ -88,7 +90,7 @@ impl Tape {
         };
         for (home, list) in planes.iter().enumerate() {
             for (p, plane) in list.iter().enumerate() {
-                for r in 0..plane.num_rows(at.lanes) {
+                for r in 0..plane.num_rows() {
                     tape.rows[plane.first_row + r] = TapeRow {
                         home,
                         plane: p,
@@ -102,20 +104,20 @@ impl Tape {
 
     /// Row `r` of a plane: image rows from the top, in each the images in order, of each its chunks.
     fn row(&mut self, home: &Home, plane: &Plane, r: usize, at: Point) -> TapeRow {
-        let chunks = plane.chunks(at.lanes);
+        let chunks = plane.chunks();
         let (i, image, chunk) = (r / chunks / at.images, r / chunks % at.images, r % chunks);
         // From the end of the row of an image to its start, back to the first image, and down one image row.
-        let back = |scale: layout::Scale| scale.1 * at.lanes * (chunks - 1);
+        let back = |scale: layout::Scale| scale.1 * plane.last_start();
         let exponent = |scale: layout::Scale| match (i, image, chunk) {
             (0, 0, 0) => None,
             (_, 0, 0) => Some(small(
                 at.stride() * scale.0 - (at.images - 1) * at.pitch - back(scale),
             )),
             (_, _, 0) => Some(small(at.pitch - back(scale))),
-            _ => Some(small(scale.1 * at.lanes)),
+            _ => Some(small(scale.1 * (plane.starts[chunk] - plane.starts[chunk - 1]))),
         };
         let number = |list: &mut Vec<u32>, e: Option<u32>| e.map_or(0, |e| intern(list, e) + 1);
-        let valid = plane.valid_lanes(chunk, at.lanes);
+        let valid = plane.valid_lanes(chunk);
         // With one valid lane the base still counts: lane 0 has the monomial v^(base (lanes - 1)).
         let pattern = Pattern {
             valid: small(valid),
@@ -130,7 +132,7 @@ impl Tape {
             home: 0,
             plane: 0,
             image,
-            offset: i * plane.width + chunk * at.lanes,
+            offset: i * plane.width + plane.starts[chunk],
         }
     }
 }

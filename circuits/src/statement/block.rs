@@ -139,12 +139,12 @@ pub(super) fn blocks(
     for plane in planes {
         for (i, image_row) in plane.index.chunks(plane.width.max(1)).enumerate() {
             let at: Vec<i64> = image_row.iter().map(&view).collect();
-            let row = plane.row(0, i, 0, grid.lanes);
+            let (row, _) = plane.place(0, i, 0);
             if let Some(block) = spaced(&at, row)? {
                 push(&mut rows, block, |last, next| last.absorb_row(next, grid));
                 continue;
             }
-            if grid.images > 1 && plane.chunks(grid.lanes) > 1 {
+            if grid.images > 1 && plane.chunks() > 1 {
                 return Err(PlanError::TooLarge {
                     what: "distinct strides in one public image row of a batch",
                     size: 2,

@@ -172,11 +172,10 @@ fn quotient(c: Cells, range: i64) -> i64 {
 /// Outputs first, then the rest of the tape.
 fn sites(graph: &Graph, plan: &Plan, checker: &Checker, witness: &Witness) -> Vec<Site> {
     let max = &checker.fixture.fixed().max;
+    let affines = plan.affines(graph);
     let mut found = Vec::new();
     for (row, tape) in plan.rows.iter().enumerate() {
-        let d = plan
-            .affine(graph, tape.home, tape.plane)
-            .map_or(1, |a| a.divisor());
+        let d = affines[row].map_or(1, |a| a.divisor());
         for lane in 0..tape.valid {
             let position = plan.position(tape, lane);
             found.push(Site {

@@ -288,12 +288,21 @@ impl Builder {
     /// # Errors
     /// [`BuildError`] when the parts do not fit.
     pub fn avg_pool(&mut self, x: TensorId, kernel: Option<(usize, usize)>) -> Result<TensorId, BuildError> {
-        let (c, h, w) = self.planes(x);
+        let (_, h, w) = self.planes(x);
         let (kernel, stride) = kernel.map_or(((h, w), 1), |(k, s)| ((k, k), s));
         let window = Window::new((h, w), kernel, (stride, stride), (1, 1), (0, 0), (0, 0))?;
+        self.average(x, window)
+    }
+
+    /// An average pool over any windows; those over the edge divide by the values that they have.
+    ///
+    /// # Errors
+    /// [`BuildError`] when the parts do not fit.
+    pub fn average(&mut self, x: TensorId, window: Window) -> Result<TensorId, BuildError> {
+        let c = self.planes(x).0;
         let zero = self.random_zero();
         let out = self.tensor(vec![1, c, window.output.0, window.output.1], 0.03, zero)?;
-        let kind = if window.output == (1, 1) {
+        let kind = if window.output == (1, 1) && window.kernel == window.input {
             AvgKind::Global
         } else {
             AvgKind::Window

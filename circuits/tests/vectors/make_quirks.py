@@ -322,12 +322,36 @@ def padded_pools():
     n.save()
 
 
-def refused_average():
-    """An average pool whose border windows divide by fewer values."""
-    n = Net("refused_average", 17, 14)
-    x = n.qdq(n.input("x", F, [1, 2, 6, 6]), 0.02, 11)
-    y = n.op("AveragePool", [x], kernel_shape=[3, 3], pads=[1, 1, 1, 1])
-    n.output(n.qdq(y, 0.02, 11), F, [1, 2, 6, 6])
+def edge_averages():
+    """Average pools whose windows over the edge divide by fewer values, with other operators around them."""
+    n = Net("edge_averages", 19, 14)
+    x = n.qdq(n.input("x", F, [1, 2, 11, 10]), 0.02, 11)
+    a = n.qdq(n.op("AveragePool", [x], kernel_shape=[3, 3], pads=[1, 1, 1, 1]), 0.0177, 9)
+    y = n.qdq(n.op("Conv", [a, n.weight([4, 2, 3, 3], 0.01)], pads=[1, 1, 1, 1], strides=[2, 2]), 0.04, -7)
+    b = n.op("AveragePool", [y], kernel_shape=[3, 2], strides=[2, 2], pads=[2, 0, 1, 1], ceil_mode=1)
+    b = n.qdq(b, 0.0231, -5)
+    n.output(b, F, [1, 4, 4, 3])
+    c = n.qdq(n.op("AveragePool", [y], kernel_shape=[5, 5], pads=[2, 2, 2, 2]), 0.0199, -9)
+    n.output(n.qdq(n.op("Add", [c, y]), 0.051, 3), F, [1, 4, 6, 5])
+    m = n.op("MaxPool", [c], kernel_shape=[2, 3], strides=[2, 1])
+    n.output(n.qdq(m, 0.0199, -9), F, [1, 4, 3, 3])
+    n.save()
+
+
+def qoperator_averages():
+    """QLinearAveragePool over the edge, in one dimension and in two, and rounded up."""
+    n = Net("qoperator_averages", 17, 15)
+    ms = "com.microsoft"
+    for dims, kernel, extra in [
+        ([1, 3, 14], [4], dict(pads=[1, 3])),
+        ([1, 2, 7, 7], [2, 2], dict(strides=[2, 2], ceil_mode=1)),
+        ([1, 2, 6, 9], [3, 4], dict(strides=[1, 2], pads=[0, 2, 2, 1])),
+    ]:
+        name = f"x{len(n.inputs)}"
+        xp, yp = n.params(0.02, 120, np.uint8), n.params(0.0167, 131, np.uint8)
+        x = n.input(name, U8, dims)
+        y = n.op("QLinearAveragePool", [x] + xp + yp, domain=ms, kernel_shape=kernel, **extra)
+        n.output(y, U8, None)
     n.save()
 
 
@@ -347,5 +371,6 @@ if __name__ == "__main__":
     for opset in (10, 13, 19, 21):
         simple(opset)
     for make in (dynamic_shape, constant_nodes, clip_opset10, keras_nhwc, float_bias, unfolded_weights, residual,
-                 rescales, double_pair, mean_and_matmul, qoperator, padded_pools, refused_average, batch_norm):
+                 rescales, double_pair, mean_and_matmul, qoperator, padded_pools, edge_averages, qoperator_averages,
+                 batch_norm):
         make()

@@ -81,14 +81,13 @@ fn powers_of(base: Fr, last: usize) -> Vec<Fr> {
 /// Centered values of a plane, image by image, each row-major, read from the tape.
 fn plane_values(plan: &Plan, fixed: &FixedTables, one: &[Vec<Fr>], source: Source) -> Vec<Fr> {
     let params = &plan.params;
-    let lanes = params.num_lanes();
     let plane = &plan.planes[source.home][source.plane];
     let mut values = Vec::with_capacity(plane.images * plane.height * plane.width);
     for image in 0..plane.images {
         for i in 0..plane.height {
             for j in 0..plane.width {
-                let r = plane.row(image, i, j, lanes);
-                values.push(one[(j % lanes) * params.cells_per_lane()][r] - zero(params, fixed, r));
+                let (r, lane) = plane.place(image, i, j);
+                values.push(one[lane * params.cells_per_lane()][r] - zero(params, fixed, r));
             }
         }
     }

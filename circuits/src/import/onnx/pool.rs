@@ -110,45 +110,21 @@ pub fn average(
     )
 }
 
-/// The window of an AveragePool whose every window counts the same number of values, padding included or not.
+/// The window of an AveragePool, and what it divides by.
 pub fn average_window(node: &NodeView<'_>, planes: &Planes) -> Result<(Window, Average), ImportError> {
     let kernel = kernel(node, planes)?;
-    let window = planes.window(node, &kernel, false)?;
-    let rounded_up = planes.window(node, &kernel, node.int("ceil_mode", 0) != 0)?;
-    if window != rounded_up {
+    let rounded_up = node.int("ceil_mode", 0) != 0;
+    let window = planes.window(node, &kernel, rounded_up)?;
+    if node.int("count_include_pad", 0) == 0 {
+        return Ok((window, Average::Window));
+    }
+    if window != planes.window(node, &kernel, false)? {
         return Err(node.bad_attribute(
             "ceil_mode",
-            "must be 0: windows over the edge would count fewer values",
+            "must be 0 with count_include_pad=1: runtimes disagree on what windows beyond the padding divide by",
         ));
     }
-    let needed = |input: usize, pad: usize, output: usize, stride: usize, kernel: usize, dilation: usize| {
-        pad > 0 || output.saturating_sub(1) * stride + (kernel.saturating_sub(1)) * dilation + 1 > input + pad
-    };
-    let w = &window;
-    let padded = needed(
-        w.input.0,
-        w.pad.0,
-        w.output.0,
-        w.stride.0,
-        w.kernel.0,
-        w.dilation.0,
-    ) || needed(
-        w.input.1,
-        w.pad.1,
-        w.output.1,
-        w.stride.1,
-        w.kernel.1,
-        w.dilation.1,
-    );
-    match (padded, node.int("count_include_pad", 0) != 0) {
-        (false, _) => Ok((window, Average::Window)),
-        (true, true) => Ok((window, Average::Padded)),
-        (true, false) => Err(node.bad_attribute(
-            "pads",
-            "must be 0 or come with count_include_pad=1: without it windows over the edge divide by fewer values, and \
-             the circuit has one divisor for a channel; export the model with count_include_pad=True (AvgPool2d)",
-        )),
-    }
+    Ok((window, Average::Padded))
 }
 
 fn kernel(node: &NodeView<'_>, planes: &Planes) -> Result<Vec<usize>, ImportError> {

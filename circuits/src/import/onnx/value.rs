@@ -213,7 +213,7 @@ impl Linear {
 pub enum Average {
     /// `QLinearGlobalAveragePool`.
     Global,
-    /// `QLinearAveragePool`.
+    /// `QLinearAveragePool`, over the taps inside the input.
     Window,
     /// `QLinearAveragePool` with `count_include_pad`.
     Padded,

@@ -1,8 +1,8 @@
 //! A max pool as a chain of three-tap maxima along the width, then along the height.
 
-use super::{Home, Kind, Lowered, Max3, Operand, Step, index_u32, natural};
+use super::{Home, Kind, Lowered, Max3, Operand, Step, copy, index_u32, natural};
 use crate::graph::{Graph, TensorId};
-use crate::ops::{Add, MaxPool, Window};
+use crate::ops::{MaxPool, Window};
 use crate::plan::PlanError;
 
 /// Offsets of at most three taps that cover `k` positions, given what earlier stages covered.
@@ -44,7 +44,9 @@ pub(super) fn lower_max_pool(
     let padded = window.find_taps(|inside, taps| inside != taps).is_some();
     let copied = padded && zero != 0;
     if copied {
-        input = copy(low, n, pool.channels, window.input, input, (0, None))?;
+        let (height, width) = window.input;
+        let planes = natural(pool.channels, height, width);
+        input = copy(low, n, planes, input, (0, None))?;
     }
     let chain = max_chain(&window);
     for (s, stage) in chain.iter().enumerate() {
@@ -59,7 +61,8 @@ pub(super) fn lower_max_pool(
     }
     if copied {
         let output = (zero, Some(node.output));
-        input = copy(low, n, pool.channels, window.output, input, output)?;
+        let (height, width) = window.output;
+        input = copy(low, n, natural(pool.channels, height, width), input, output)?;
     }
     low.of_tensor[node.output.0] = Some(input);
     Ok(())
@@ -87,6 +90,7 @@ fn push_stage(
         geometry: natural(channels, out.0, out.1),
         index: index.collect::<Result<_, _>>()?,
         flat: false,
+        breaks: Vec::new(),
         ..source
     });
     let max = Max3 {
@@ -96,45 +100,6 @@ fn push_stage(
     };
     low.steps.push(Step {
         kind: Kind::Max(n, max),
-        inputs: vec![input],
-        output: home,
-        corrections: None,
-        unit: None,
-    });
-    Ok(Operand { home, position: None })
-}
-
-/// A home with the values of another one, with the given zero point over its smallest value and the tensor that it is.
-fn copy(
-    low: &mut Lowered,
-    n: usize,
-    channels: usize,
-    (height, width): (usize, usize),
-    input: Operand,
-    (zero, id): (i64, Option<TensorId>),
-) -> Result<Operand, PlanError> {
-    let source = low.homes[input.home].clone();
-    let from = i64::from(source.lo) + source.zero;
-    let zero_point = i32::try_from(from).map_err(|_| PlanError::TooLarge {
-        what: "zero point",
-        size: from.unsigned_abs().try_into().unwrap_or(usize::MAX),
-        limit: 255,
-    })?;
-    let hi = source.lo + source.range.cast_signed();
-    let add = Add::copy(zero_point, source.lo, hi);
-    let home = low.homes.len();
-    low.homes.push(Home {
-        id,
-        zero,
-        geometry: natural(channels, height, width),
-        index: (0..channels * height * width)
-            .map(index_u32)
-            .collect::<Result<_, _>>()?,
-        flat: false,
-        ..source
-    });
-    low.steps.push(Step {
-        kind: Kind::Copy(n, add),
         inputs: vec![input],
         output: home,
         corrections: None,
