@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 pub const CIRCUIT_VERSION: u32 = 2;
 /// As [`CIRCUIT_VERSION`], of a circuit for several inferences.
 pub const BATCH_VERSION: u32 = 3;
+/// As [`CIRCUIT_VERSION`], of a circuit with folded public rows, for one inference or several. The newest version.
+pub const FOLDED_VERSION: u32 = 4;
 /// Most public tensors.
 pub const MAX_PORTS: usize = 64;
 /// Most public rows.
@@ -35,7 +37,7 @@ pub enum StatementError {
     Params(#[from] ParamsError),
     /// Another circuit version.
     #[error(
-        "circuit version {found}, this program knows versions {CIRCUIT_VERSION} and {BATCH_VERSION}; make the key again"
+        "circuit version {found}, this program knows versions {CIRCUIT_VERSION} to {FOLDED_VERSION}; make the key again"
     )]
     Version {
         /// Version found.
@@ -103,7 +105,8 @@ pub struct PublicPort {
 /// Everything that a verifier needs beside commitments.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Descriptor {
-    /// [`CIRCUIT_VERSION`] for one inference, [`BATCH_VERSION`] for several.
+    /// [`CIRCUIT_VERSION`] for one inference, [`BATCH_VERSION`] for several, [`FOLDED_VERSION`] where public rows are
+    /// folded.
     pub version: u32,
     /// Log2 of the number of rows.
     pub k: u32,
@@ -135,10 +138,10 @@ impl Descriptor {
             .iter()
             .map(|p| port(graph, plan, p.tensor, &p.name, false, &p.tail));
         Ok(Self {
-            version: if plan.batch == 1 {
-                CIRCUIT_VERSION
-            } else {
-                BATCH_VERSION
+            version: match plan.batch {
+                _ if plan.params.folded.is_some() => FOLDED_VERSION,
+                1 => CIRCUIT_VERSION,
+                _ => BATCH_VERSION,
             },
             k: plan.k,
             params: plan.params.clone(),
@@ -176,9 +179,12 @@ impl Descriptor {
     /// [`StatementError`] with the first contradiction.
     pub fn validate(&self) -> Result<(), StatementError> {
         let wrong = |what| StatementError::Descriptor { what };
+        if self.params.folded.is_some() != (self.version == FOLDED_VERSION) {
+            return Err(StatementError::Version { found: self.version });
+        }
         match (self.version, self.num_inferences()) {
-            (CIRCUIT_VERSION, 1) | (BATCH_VERSION, 2..=MAX_BATCH) => {}
-            (CIRCUIT_VERSION | BATCH_VERSION, _) => return Err(wrong("batch")),
+            (CIRCUIT_VERSION, 1) | (BATCH_VERSION, 2..=MAX_BATCH) | (FOLDED_VERSION, 1..=MAX_BATCH) => {}
+            (CIRCUIT_VERSION | BATCH_VERSION | FOLDED_VERSION, _) => return Err(wrong("batch")),
             _ => return Err(StatementError::Version { found: self.version }),
         }
         self.params.validate()?;

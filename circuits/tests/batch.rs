@@ -8,58 +8,21 @@
     reason = "a test fails by panicking and prints tables; tables of cases are long"
 )]
 
+mod common;
+
+use common::circuit::{Honest, check, run};
 use inferproof_circuits::assign::{Cells, Fault, Witness};
 use inferproof_circuits::batch::{MAX_BATCH, stack};
 use inferproof_circuits::graph::Graph;
 use inferproof_circuits::import::onnx::load;
 use inferproof_circuits::plan::{Plan, PlanError, PlanOptions};
-use inferproof_circuits::statement::{BATCH_VERSION, CIRCUIT_VERSION, Descriptor};
-use inferproof_circuits::tensor::{DType, Tensor};
+use inferproof_circuits::statement::{
+    BATCH_VERSION, CIRCUIT_VERSION, Descriptor, FOLDED_VERSION, StatementError,
+};
+use inferproof_circuits::tensor::DType;
 use inferproof_circuits::testing::forge::Adversary;
-use inferproof_circuits::testing::models::{Builder, ConvSpec, everything, random_batch, random_inputs};
+use inferproof_circuits::testing::models::{Builder, ConvSpec, everything};
 use inferproof_circuits::testing::{Checker, Failure, Mutant};
-
-struct Honest;
-
-impl Fault for Honest {
-    fn touch(&mut self, _: usize, _: usize, _: i64, _: &mut Cells) {}
-}
-
-/// Different inputs for each inference, and what the network makes of them, stacked.
-fn run(graph: &Graph, batch: usize, seed: u64) -> (Vec<Tensor>, Vec<Tensor>) {
-    let outputs = (seed..).take(batch).map(|seed| {
-        let values = graph.run(&random_inputs(graph, seed).unwrap()).unwrap();
-        let outputs = graph.outputs.iter().map(|o| values[o.tensor.0].clone());
-        outputs.collect::<Vec<_>>()
-    });
-    let outputs: Vec<Vec<Tensor>> = outputs.collect();
-    let port = |at: usize| {
-        let parts: Vec<Tensor> = outputs.iter().map(|one| one[at].clone()).collect();
-        stack(&parts).unwrap()
-    };
-    let stacked = (0..graph.outputs.len()).map(port).collect();
-    (random_batch(graph, seed, batch).unwrap(), stacked)
-}
-
-fn check(graph: &Graph, options: &PlanOptions, seed: u64) {
-    let plan = Plan::new(graph, options).unwrap();
-    assert_eq!(plan.batch, options.batch);
-    let descriptor = Descriptor::new(graph, &plan).unwrap();
-    descriptor.validate().unwrap();
-    let checker = Checker::new(graph, plan, seed, &[]);
-    let (inputs, outputs) = run(graph, options.batch, seed);
-    let witness = Witness::new(graph, checker.plan(), &inputs).unwrap();
-    for (port, expected) in graph.outputs.iter().zip(&outputs) {
-        assert_eq!(
-            &witness.tensor(graph, checker.plan(), port.tensor).unwrap(),
-            expected
-        );
-    }
-    let instance = descriptor.instance(&inputs, &outputs).unwrap();
-    let assignment = checker.assign(graph, &inputs, &mut Honest, instance).unwrap();
-    let failures = checker.failures(&assignment, None);
-    assert!(failures.is_empty(), "{options:?}: {failures:?}");
-}
 
 /// Plans with these lanes.
 fn lanes(batch: usize, lanes: u32) -> PlanOptions {
@@ -432,9 +395,32 @@ fn descriptors_state_the_batch_and_are_checked() {
         (BATCH_VERSION, u32::try_from(MAX_BATCH).unwrap() + 1),
         (BATCH_VERSION, u32::MAX),
         (CIRCUIT_VERSION, 3),
-        (CIRCUIT_VERSION + 2, 3),
+        (FOLDED_VERSION, 3),
+        (FOLDED_VERSION + 1, 3),
     ] {
         assert!(with(version, batch).is_err(), "version {version}, batch {batch}");
+    }
+}
+
+#[test]
+fn folded_descriptors_are_of_a_version_of_their_own() {
+    let graph = three_convolutions();
+    for batch in [1, 3] {
+        let plan = Plan::new(&graph, &folded(&graph, &lanes(batch, 2))).unwrap();
+        let descriptor = Descriptor::new(&graph, &plan).unwrap();
+        assert_eq!(descriptor.version, FOLDED_VERSION);
+        assert_eq!(descriptor.validate(), Ok(()));
+        for (version, fold) in [
+            (CIRCUIT_VERSION, true),
+            (BATCH_VERSION, true),
+            (FOLDED_VERSION, false),
+        ] {
+            let mut changed = descriptor.clone();
+            changed.version = version;
+            changed.params.folded = changed.params.folded.filter(|_| fold);
+            let refused = changed.validate().unwrap_err();
+            assert!(matches!(refused, StatementError::Version { .. }), "{refused}");
+        }
     }
 }
 

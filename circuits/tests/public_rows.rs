@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod common;
+
+use common::circuit::Honest;
 use inferproof_circuits::assign::{Cells, Fault};
 use inferproof_circuits::graph::Graph;
 use inferproof_circuits::plan::{Plan, PlanOptions};
@@ -10,12 +13,6 @@ use inferproof_circuits::tensor::{DType, Tensor};
 use inferproof_circuits::testing::forge::Adversary;
 use inferproof_circuits::testing::models::{Builder, ConvSpec, everything, random_inputs};
 use inferproof_circuits::testing::{Checker, Mutant};
-
-struct Honest;
-
-impl Fault for Honest {
-    fn touch(&mut self, _: usize, _: usize, _: i64, _: &mut Cells) {}
-}
 
 /// Changes one value of the tape and leaves the statement as it was.
 struct Change {

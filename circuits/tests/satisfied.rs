@@ -6,59 +6,18 @@
     reason = "a test fails by panicking; tables of cases are long"
 )]
 
+mod common;
+
+use common::circuit::{check, check_batches};
 use inferproof_circuits::assign::{Cells, Fault, Witness};
-use inferproof_circuits::batch::stack;
-use inferproof_circuits::graph::{Graph, Node, TensorId, TensorInfo};
-use inferproof_circuits::ops::{AvgKind, AvgPool, MaxPool, Op, Window};
+use inferproof_circuits::graph::Graph;
+use inferproof_circuits::ops::Op;
 use inferproof_circuits::plan::{Plan, PlanOptions};
 use inferproof_circuits::quant::{self as fit, OutputQuant, STEP_DIVISOR};
 use inferproof_circuits::statement::Descriptor;
-use inferproof_circuits::tensor::{DType, Shape};
+use inferproof_circuits::tensor::DType;
 use inferproof_circuits::testing::Checker;
-use inferproof_circuits::testing::models::{Builder, ConvSpec, everything, random_batch, random_inputs};
-
-struct Honest;
-
-impl Fault for Honest {
-    fn touch(&mut self, _: usize, _: usize, _: i64, _: &mut Cells) {}
-}
-
-fn check(graph: &Graph, options: &PlanOptions, seed: u64) {
-    graph.validate().unwrap();
-    let plan = Plan::new(graph, options).unwrap();
-    let descriptor = Descriptor::new(graph, &plan).unwrap();
-    descriptor.validate().unwrap();
-    let checker = Checker::new(graph, plan, seed, &[]);
-    let inputs = random_batch(graph, seed, options.batch).unwrap();
-    let runs = (seed..).take(options.batch).map(|seed| {
-        let inputs = random_inputs(graph, seed).unwrap();
-        graph.run(&inputs).unwrap()
-    });
-    let runs: Vec<_> = runs.collect();
-    let witness = Witness::new(graph, checker.plan(), &inputs).unwrap();
-    let output = |id: TensorId| {
-        let parts: Vec<_> = runs.iter().map(|values| values[id.0].clone()).collect();
-        stack(&parts).unwrap()
-    };
-    let outputs: Vec<_> = graph.outputs.iter().map(|o| output(o.tensor)).collect();
-    for (port, expected) in graph.outputs.iter().zip(&outputs) {
-        assert_eq!(
-            &witness.tensor(graph, checker.plan(), port.tensor).unwrap(),
-            expected
-        );
-    }
-    let instance = descriptor.instance(&inputs, &outputs).unwrap();
-    let assignment = checker.assign(graph, &inputs, &mut Honest, instance).unwrap();
-    let failures = checker.failures(&assignment, None);
-    assert!(failures.is_empty(), "{options:?}: {failures:?}");
-}
-
-/// One inference, and several in one circuit.
-fn check_batches(graph: &Graph, options: &PlanOptions, seed: u64) {
-    for batch in [1, 3] {
-        check(graph, &PlanOptions { batch, ..*options }, seed);
-    }
-}
+use inferproof_circuits::testing::models::{Builder, ConvSpec, everything, random_inputs};
 
 #[test]
 fn matches_reference_on_every_operator_and_plan() {
@@ -347,152 +306,5 @@ fn matches_reference_on_channels_last_input() {
             },
             11,
         );
-    }
-}
-
-/// Appends a pool to a graph; it reads the graph's last tensor.
-fn push(graph: &mut Graph, op: Op, dims: Vec<usize>) {
-    let last = graph.tensors.len() - 1;
-    graph.tensors.push(TensorInfo {
-        name: "pooled".to_owned(),
-        shape: Shape::new(dims).unwrap(),
-        ..graph.tensors[last].clone()
-    });
-    graph.nodes.push(Node {
-        name: "pool".to_owned(),
-        op,
-        inputs: vec![TensorId(last)],
-        output: TensorId(last + 1),
-    });
-    graph.outputs[0].tensor = TensorId(last + 1);
-}
-
-/// Padded max pools over a zero point inside the range, of an input and of a convolution.
-#[test]
-fn matches_reference_on_padded_max_pools_over_any_zero_point() {
-    for (kernel, stride, pad) in [
-        ((3, 3), (2, 2), (1, 1)),
-        ((5, 4), (1, 2), (2, 1)),
-        ((1, 3), (1, 1), (0, 2)),
-    ] {
-        for of_input in [true, false] {
-            let mut b = Builder::new(22, DType::I8).with_zero(-3);
-            let x = b.input(&[1, 2, 7, 8]).unwrap();
-            let source = if of_input {
-                x
-            } else {
-                b.conv(x, ConvSpec::square(3, 1, 1, 1, 3)).unwrap()
-            };
-            let mut graph = b.finish(&[source]);
-            let channels = graph.tensor(source).shape.dims()[1];
-            let window = Window::new((7, 8), kernel, stride, (1, 1), pad, pad).unwrap();
-            let dims = vec![1, channels, window.output.0, window.output.1];
-            push(
-                &mut graph,
-                Op::MaxPool(MaxPool::new(window, channels).unwrap()),
-                dims,
-            );
-            for lanes in [1, 3, 4] {
-                let options = PlanOptions {
-                    lanes: Some(lanes),
-                    ..PlanOptions::default()
-                };
-                check_batches(&graph, &options, 21);
-            }
-        }
-    }
-}
-
-/// Averages whose windows over the edge divide by fewer values, as output of the graph, and read by operators that want
-/// phases, other positions or a vector.
-#[test]
-fn matches_reference_on_averages_over_the_edge() {
-    let windows = [
-        ((3, 3), (1, 1), (1, 1), (1, 1)),
-        ((5, 4), (1, 2), (2, 1), (2, 3)),
-        ((3, 3), (2, 2), (0, 2), (1, 0)),
-        ((2, 9), (3, 1), (1, 8), (0, 8)),
-        ((9, 9), (4, 9), (4, 4), (4, 4)),
-    ];
-    for (kernel, stride, begin, end) in windows {
-        for of_input in [true, false] {
-            for reader in ["none", "convolution", "maximum", "average", "sum", "dense"] {
-                let Some(graph) = averaged((kernel, stride, begin, end), of_input, reader) else {
-                    continue;
-                };
-                for lanes in [1, 3, 4] {
-                    let options = PlanOptions {
-                        lanes: Some(lanes),
-                        ..PlanOptions::default()
-                    };
-                    println!("{kernel:?} {stride:?} {of_input} {reader} {lanes}");
-                    check_batches(&graph, &options, 29);
-                }
-            }
-        }
-    }
-}
-
-type Padded = ((usize, usize), (usize, usize), (usize, usize), (usize, usize));
-
-/// A padded average of an input or a convolution, and what reads it; `None` where the reader does not fit.
-fn averaged((kernel, stride, begin, end): Padded, of_input: bool, reader: &str) -> Option<Graph> {
-    let mut b = Builder::new(31, DType::I8).with_zero(-9);
-    let x = b.input(&[1, 2, 7, 8]).unwrap();
-    let source = if of_input {
-        x
-    } else {
-        b.conv(x, ConvSpec::square(3, 1, 1, 1, 2)).unwrap()
-    };
-    let window = Window::new((7, 8), kernel, stride, (1, 1), begin, end).unwrap();
-    let pooled = b.average(source, window).unwrap();
-    let small = window.output.0 < 3 || window.output.1 < 3;
-    let read = match reader {
-        "convolution" | "maximum" | "average" if small => return None,
-        "convolution" => b.conv(pooled, ConvSpec::square(3, 2, 1, 1, 3)).unwrap(),
-        "maximum" => b.max_pool(pooled, 2, 2).unwrap(),
-        "average" => {
-            let again = Window::new(window.output, (3, 3), (2, 1), (1, 1), (1, 1), (1, 1));
-            b.average(pooled, again.unwrap()).unwrap()
-        }
-        "sum" => b.add(pooled, pooled).unwrap(),
-        "dense" => {
-            let flat = b.flatten(pooled).unwrap();
-            b.dense(flat, 3).unwrap()
-        }
-        _ => b.flatten(pooled).unwrap(),
-    };
-    Some(b.finish(&[read]))
-}
-
-/// Averages that count their padding, and averages of a part of the plane at one position.
-#[test]
-fn matches_reference_on_padded_and_single_averages() {
-    let windows = [
-        (((7, 8), (3, 3), (1, 1), (1, 1), (1, 1), (1, 1)), AvgKind::Padded),
-        (((7, 8), (3, 2), (2, 3), (1, 1), (2, 0), (0, 1)), AvgKind::Padded),
-        (((7, 8), (8, 9), (1, 1), (1, 1), (1, 1), (0, 0)), AvgKind::Padded),
-        (((7, 8), (4, 5), (4, 4), (1, 1), (0, 0), (0, 0)), AvgKind::Window),
-        (((7, 8), (7, 8), (1, 1), (1, 1), (0, 0), (0, 0)), AvgKind::Window),
-    ];
-    for ((input, kernel, stride, dilation, begin, end), kind) in windows {
-        let mut b = Builder::new(23, DType::U8).with_zero(77);
-        let x = b.input(&[1, 3, 7, 8]).unwrap();
-        let mut graph = b.finish(&[x]);
-        let window = Window::new(input, kernel, stride, dilation, begin, end).unwrap();
-        let quant = graph.tensor(x).quant();
-        let pool = AvgPool::new(window, 3, &quant, &quant, 0, 255, kind).unwrap();
-        push(
-            &mut graph,
-            Op::AvgPool(pool),
-            vec![1, 3, window.output.0, window.output.1],
-        );
-        for lanes in [1, 3, 4] {
-            let options = PlanOptions {
-                lanes: Some(lanes),
-                ..PlanOptions::default()
-            };
-            check_batches(&graph, &options, 23);
-        }
     }
 }

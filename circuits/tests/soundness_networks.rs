@@ -7,7 +7,9 @@
     reason = "a test fails by panicking and prints tables"
 )]
 
-use inferproof_circuits::assign::{Cells, Fault};
+mod common;
+
+use common::circuit::Honest;
 use inferproof_circuits::graph::Graph;
 use inferproof_circuits::import::onnx::load;
 use inferproof_circuits::plan::{Plan, PlanOptions};
@@ -21,12 +23,6 @@ use std::io::Read;
 /// One sample in so many is checked against every constraint; all are against the witness.
 const CHECKED: usize = 10;
 const INPUTS: usize = 1_000;
-
-struct Honest;
-
-impl Fault for Honest {
-    fn touch(&mut self, _: usize, _: usize, _: i64, _: &mut Cells) {}
-}
 
 fn cases() -> BTreeMap<String, Vec<Json>> {
     let packed = include_bytes!("vectors/networks.json.gz").as_slice();

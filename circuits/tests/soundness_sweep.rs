@@ -7,19 +7,16 @@
     reason = "a test fails by panicking and prints tables"
 )]
 
-use inferproof_circuits::assign::{Cells, Fault};
+mod common;
+
+use common::circuit::Honest;
 use inferproof_circuits::graph::Graph;
 use inferproof_circuits::import::onnx::load;
+use inferproof_circuits::ops::Window;
 use inferproof_circuits::plan::{Plan, PlanOptions};
 use inferproof_circuits::tensor::DType;
 use inferproof_circuits::testing::Checker;
-use inferproof_circuits::testing::models::{everything, random_inputs};
-
-struct Honest;
-
-impl Fault for Honest {
-    fn touch(&mut self, _: usize, _: usize, _: i64, _: &mut Cells) {}
-}
+use inferproof_circuits::testing::models::{Builder, ConvSpec, everything, random_inputs};
 
 fn sweep(name: &str, graph: &Graph) {
     let options = PlanOptions {
@@ -55,6 +52,17 @@ fn sweep_soundness_tiny_cnn() {
 #[test]
 fn sweep_soundness_tiny_mlp() {
     sweep("tiny_mlp", &model("tiny_mlp"));
+}
+
+#[test]
+fn sweep_soundness_averages_over_the_edge() {
+    let mut b = Builder::new(41, DType::I8);
+    let x = b.input(&[1, 2, 6, 5]).unwrap();
+    let y = b.conv(x, ConvSpec::square(3, 1, 1, 1, 2)).unwrap();
+    let window = Window::new((6, 5), (3, 3), (1, 1), (1, 1), (1, 1), (1, 1)).unwrap();
+    let y = b.average(y, window).unwrap();
+    let y = b.conv(y, ConvSpec::square(3, 2, 1, 1, 3)).unwrap();
+    sweep("averages over the edge", &b.finish(&[y]));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use inferproof_circuits::{
         onnx::{self, LoadOptions},
     },
     plan::{Plan, PlanError, PlanOptions},
-    statement::{CIRCUIT_VERSION, Descriptor},
+    statement::{Descriptor, FOLDED_VERSION},
 };
 use inferproof_verifier::{Backend, KeyError, VerifyingKey};
 use sha2::{Digest, Sha256};
@@ -288,7 +288,7 @@ pub fn setup(model: Model, backend: Backend, srs: Srs, store: Store<'_>) -> Resu
 fn tag(model: &Model, backend: Backend, srs: &Srs) -> [u8; DIGEST_BYTES] {
     let mut hash = Sha256::new();
     hash.update(b"inferproof keys 1\0");
-    hash.update(CIRCUIT_VERSION.to_le_bytes());
+    hash.update(FOLDED_VERSION.to_le_bytes());
     hash.update(env!("CARGO_PKG_VERSION"));
     hash.update(model.digest);
     hash.update([backend.code(), u8::from(srs.is_insecure())]);

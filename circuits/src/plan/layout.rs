@@ -178,7 +178,7 @@ impl Geometry {
         let mut planes = Vec::with_capacity(self.num_planes());
         for c in 0..self.channels {
             for p_h in 0..f_h {
-                for p_w in 0..f_w {
+                for (p_w, starts) in starts.iter().enumerate() {
                     let (height, width) = self.plane_size((p_h, p_w));
                     let mut index = Vec::with_capacity(height * width);
                     for i in 0..height {
@@ -191,7 +191,7 @@ impl Geometry {
                         height,
                         width,
                         index,
-                        starts: starts[p_w].clone(),
+                        starts: starts.clone(),
                     });
                 }
             }

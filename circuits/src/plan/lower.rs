@@ -1,6 +1,7 @@
 //! From the graph to the tensors and operators that the circuit sees: views are resolved to the tensor that owns the
 //! values, max pools become chains of three-tap maxima, and every tensor gets its geometry.
 
+mod homes;
 mod max_pool;
 mod phases;
 
@@ -9,7 +10,7 @@ use super::layout::{Geometry, Scale};
 use crate::graph::{Graph, TensorId};
 use crate::ops::{Add, Op};
 use crate::quant::{Affine, DIVISOR_SHIFT, STEP_DIVISOR};
-use crate::tensor::DType;
+use homes::{copy, input_home, output_home, stated};
 
 /// A tensor with a home on the tape.
 #[derive(Debug, Clone)]
@@ -172,30 +173,7 @@ pub(crate) fn lower(graph: &Graph) -> Result<Lowered, PlanError> {
             Op::MaxPool(pool) => {
                 max_pool::lower_max_pool(&mut low, graph, n, pool, inputs.into_iter().next())?
             }
-            op => {
-                let mut own = output_home(graph, n, op, &low, &inputs)?;
-                // A statement reads whole rows of the tape: what it states has no breaks.
-                let restated = stated[node.output.0] && !own.breaks.is_empty();
-                let (zero, geometry) = (own.zero, own.geometry.clone());
-                if restated {
-                    own.id = None;
-                }
-                let corrections = lower_corrections(&mut low, n, op, &own, &inputs)?;
-                let home = low.homes.len();
-                low.homes.push(own);
-                low.steps.push(Step {
-                    kind: Kind::Node(n),
-                    inputs,
-                    output: home,
-                    corrections,
-                    unit: None,
-                });
-                let mut made = Operand { home, position: None };
-                if restated {
-                    made = copy(&mut low, n, geometry, made, (zero, Some(node.output)))?;
-                }
-                low.of_tensor[node.output.0] = Some(made);
-            }
+            op => lower_requantized(&mut low, graph, (n, op), inputs, stated[node.output.0])?,
         }
     }
     adopt_input_layouts(graph, &mut low)?;
@@ -203,54 +181,38 @@ pub(crate) fn lower(graph: &Graph) -> Result<Lowered, PlanError> {
     Ok(low)
 }
 
-/// Tensors that are outputs of the graph, as they are or viewed otherwise.
-fn stated(graph: &Graph) -> Vec<bool> {
-    let mut stated = vec![false; graph.tensors.len()];
-    graph.outputs.iter().for_each(|port| stated[port.tensor.0] = true);
-    for node in graph.nodes.iter().rev() {
-        if let (Op::View(_), [input]) = (&node.op, &node.inputs[..]) {
-            stated[input.0] |= stated[node.output.0];
-        }
-    }
-    stated
-}
-
-/// A home with the values of another one, with the given zero point over its smallest value and the tensor that it is.
-fn copy(
+/// The home and the steps of an operator that requantizes; `stated` if its output is an output of the graph.
+fn lower_requantized(
     low: &mut Lowered,
-    n: usize,
-    geometry: Geometry,
-    input: Operand,
-    (zero, id): (i64, Option<TensorId>),
-) -> Result<Operand, PlanError> {
-    let source = low.homes[input.home].clone();
-    let from = i64::from(source.lo) + source.zero;
-    let zero_point = i32::try_from(from).map_err(|_| PlanError::TooLarge {
-        what: "zero point",
-        size: from.unsigned_abs().try_into().unwrap_or(usize::MAX),
-        limit: 255,
-    })?;
-    let hi = source.lo + source.range.cast_signed();
-    let add = Add::copy(zero_point, source.lo, hi);
-    let index = 0..geometry.channels * geometry.height * geometry.width;
+    graph: &Graph,
+    (n, op): (usize, &Op),
+    inputs: Vec<Operand>,
+    stated: bool,
+) -> Result<(), PlanError> {
+    let id = graph.nodes[n].output;
+    let own = output_home(graph, n, op, low, &inputs)?;
+    let corrections = lower_corrections(low, n, op, &own, &inputs)?;
+    let (zero, geometry) = (own.zero, own.geometry.clone());
+    // A statement reads whole rows of the tape: what it states has no breaks.
+    let restated = stated && !own.breaks.is_empty();
     let home = low.homes.len();
     low.homes.push(Home {
-        id,
-        zero,
-        index: index.map(index_u32).collect::<Result<_, _>>()?,
-        geometry,
-        flat: false,
-        breaks: Vec::new(),
-        ..source
+        id: own.id.filter(|_| !restated),
+        ..own
     });
     low.steps.push(Step {
-        kind: Kind::Copy(n, add),
-        inputs: vec![input],
+        kind: Kind::Node(n),
+        inputs,
         output: home,
-        corrections: None,
+        corrections,
         unit: None,
     });
-    Ok(Operand { home, position: None })
+    let mut made = Operand { home, position: None };
+    if restated {
+        made = copy(low, n, geometry, made, (zero, Some(id)))?;
+    }
+    low.of_tensor[id.0] = Some(made);
+    Ok(())
 }
 
 /// The home and the step of an operator's corrections: planes of the output's size, stored as the output is, so that
@@ -313,93 +275,6 @@ pub(crate) fn index_u32(i: usize) -> Result<u32, PlanError> {
         size: i,
         limit: u32::MAX as usize,
     })
-}
-
-fn home(graph: &Graph, id: TensorId, lo: i32, hi: i32, geometry: Geometry) -> Result<Home, PlanError> {
-    let info = graph.tensor(id);
-    let index = (0..info.shape.len())
-        .map(index_u32)
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(Home {
-        id: Some(id),
-        lo,
-        range: hi.abs_diff(lo),
-        zero: i64::from(info.zero_point) - i64::from(lo),
-        geometry,
-        index,
-        flat: false,
-        breaks: Vec::new(),
-        value_scale: (1, 1),
-        accumulator_scale: (1, 1),
-    })
-}
-
-fn input_home(graph: &Graph, id: TensorId) -> Result<Home, PlanError> {
-    let info = graph.tensor(id);
-    let dtype: DType = info.dtype;
-    let mut input = home(
-        graph,
-        id,
-        dtype.min(),
-        dtype.max(),
-        natural(1, 1, info.shape.len()),
-    )?;
-    input.flat = true;
-    Ok(input)
-}
-
-/// The output tensor of a requantized operator, in the order that the operator makes it.
-fn output_home(
-    graph: &Graph,
-    n: usize,
-    op: &Op,
-    low: &Lowered,
-    inputs: &[Operand],
-) -> Result<Home, PlanError> {
-    let id = graph.nodes[n].output;
-    match op {
-        Op::Conv2d(conv) => {
-            let (h, w) = conv.window.output;
-            home(
-                graph,
-                id,
-                conv.requantize.lo,
-                conv.requantize.hi,
-                natural(conv.c_out, h, w),
-            )
-        }
-        Op::AvgPool(pool) => {
-            let (h, w) = pool.window.output;
-            let (lo, hi) = (pool.requantize.lo, pool.requantize.hi);
-            let out = home(graph, id, lo, hi, natural(pool.channels, h, w))?;
-            Ok(Home {
-                breaks: pool.counts().breaks(),
-                ..out
-            })
-        }
-        Op::Dense(dense) => {
-            let mut out = home(
-                graph,
-                id,
-                dense.requantize.lo,
-                dense.requantize.hi,
-                natural(dense.n, 1, dense.rows),
-            )?;
-            let at = |o: usize, r: usize| index_u32(r * dense.n + o);
-            out.index = (0..dense.n * dense.rows)
-                .map(|s| at(s / dense.rows, s % dense.rows))
-                .collect::<Result<Vec<_>, _>>()?;
-            Ok(out)
-        }
-        Op::Add(add) => {
-            let first = &low.homes[inputs[0].home];
-            let mut out = home(graph, id, add.lo, add.hi, first.geometry.clone())?;
-            out.index = first.index.iter().map(|&i| inputs[0].view(i)).collect();
-            out.flat = first.flat;
-            Ok(out)
-        }
-        Op::MaxPool(_) | Op::View(_) => Err(PlanError::unknown_tensor(graph, id)),
-    }
 }
 
 /// Position of storage element s in an operator's own view.

@@ -1,26 +1,30 @@
 //! The encoding of a descriptor: its fields in order, the batch last. A descriptor of one inference is of version
-//! [`super::CIRCUIT_VERSION`] and has no batch; one of several is of version [`BATCH_VERSION`].
+//! [`super::CIRCUIT_VERSION`] and has no batch; others have one.
 
-use super::{BATCH_VERSION, Descriptor, PublicPort};
+use super::{BATCH_VERSION, Descriptor, FOLDED_VERSION, PublicPort};
 use crate::params::CircuitParams;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Fields of a descriptor of one inference.
+/// Fields of a descriptor without a batch.
 const FIELDS: usize = 6;
+
+fn has_batch(version: u32) -> bool {
+    matches!(version, BATCH_VERSION | FOLDED_VERSION)
+}
 
 impl Serialize for Descriptor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let several = self.version == BATCH_VERSION;
-        let mut fields = serializer.serialize_tuple(FIELDS + usize::from(several))?;
+        let batch = has_batch(self.version);
+        let mut fields = serializer.serialize_tuple(FIELDS + usize::from(batch))?;
         fields.serialize_element(&self.version)?;
         fields.serialize_element(&self.k)?;
         fields.serialize_element(&self.params)?;
         fields.serialize_element(&self.public_rows)?;
         fields.serialize_element(&self.inputs)?;
         fields.serialize_element(&self.outputs)?;
-        if several {
+        if batch {
             fields.serialize_element(&self.batch)?;
         }
         fields.end()
@@ -55,9 +59,9 @@ impl<'de> Visitor<'de> for Fields {
         let public_rows: u32 = next(&mut fields, 3)?;
         let inputs: Vec<PublicPort> = next(&mut fields, 4)?;
         let outputs: Vec<PublicPort> = next(&mut fields, 5)?;
-        let batch = match version {
-            BATCH_VERSION => next(&mut fields, FIELDS)?,
-            _ => 1,
+        let batch = match has_batch(version) {
+            true => next(&mut fields, FIELDS)?,
+            false => 1,
         };
         Ok(Descriptor {
             version,

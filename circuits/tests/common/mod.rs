@@ -1,4 +1,4 @@
-//! Readers for the test material: npz archives and model folders.
+//! Honest runs, and readers for the test material: npz archives and model folders.
 #![allow(dead_code, reason = "each test program uses its part")]
 #![allow(
     clippy::unwrap_used,
@@ -6,6 +6,7 @@
     reason = "a helper of tests: it fails by panicking and prints what it measures"
 )]
 
+pub mod circuit;
 pub mod runtime;
 pub mod writer;
 

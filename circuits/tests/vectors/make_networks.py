@@ -158,6 +158,15 @@ def global_average(net):
     return net.finish(net.op("GlobalAveragePool", [x]), net.quant(s_x * rng.uniform(0.1, 0.6)))
 
 
+def edge_average(net):
+    s_x = scale()
+    x = net.input([1, 2, 6, 5], net.quant(s_x))
+    kernel, stride = [int(k) for k in rng.integers(2, 5, 2)], [int(s) for s in rng.integers(1, 3, 2)]
+    pads = [int(rng.integers(0, k)) for k in kernel * 2]
+    y = net.op("AveragePool", [x], kernel_shape=kernel, strides=stride, pads=pads, ceil_mode=int(rng.integers(0, 2)))
+    return net.finish(y, net.quant(s_x * rng.uniform(0.3, 0.9)))
+
+
 OPERATORS = {
     "conv": conv,
     "conv_relu": lambda net: conv(net, relu=True),
@@ -169,6 +178,7 @@ OPERATORS = {
     "max_pool": max_pool,
     "average_pool": average_pool,
     "global_average": global_average,
+    "edge_average": edge_average,
 }
 
 

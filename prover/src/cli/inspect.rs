@@ -206,7 +206,7 @@ fn show_network(model: &Model) {
 
 fn show_plan(model: &Model, backend: Backend) {
     let (plan, cost) = (model.plan(), model.plan().cost);
-    let (small, full) = per_activation(model);
+    let (small, full) = per_value(model);
     let batch = match plan.batch {
         1 => String::new(),
         batch => format!(", {batch} inferences in one proof"),
