@@ -28,17 +28,22 @@ fn push(graph: &mut Graph, op: Op, dims: Vec<usize>) {
     graph.outputs[0].tensor = TensorId(last + 1);
 }
 
-/// Padded max pools over a zero point inside the range, of an input and of a convolution.
+/// Max pools over a zero point inside the range and over one at its end, padded and dilated, of an input and of a
+/// convolution.
 #[test]
-fn matches_reference_on_padded_max_pools_over_any_zero_point() {
-    for (kernel, stride, pad) in [
-        ((3, 3), (2, 2), (1, 1)),
-        ((5, 4), (1, 2), (2, 1)),
-        ((1, 3), (1, 1), (0, 2)),
+fn matches_reference_on_max_pools_over_any_zero_point() {
+    for (kernel, stride, dilation, pad) in [
+        ((3, 3), (2, 2), (1, 1), (1, 1)),
+        ((5, 4), (1, 2), (1, 1), (2, 1)),
+        ((1, 3), (1, 1), (1, 1), (0, 2)),
+        ((4, 5), (1, 1), (2, 1), (0, 0)),
+        ((5, 4), (2, 1), (2, 3), (1, 2)),
+        ((1, 9), (1, 2), (1, 2), (0, 6)),
+        ((6, 2), (1, 3), (3, 4), (5, 1)),
     ] {
-        for of_input in [true, false] {
-            let mut b = Builder::new(22, DType::I8).with_zero(-3);
-            let x = b.input(&[1, 2, 7, 8]).unwrap();
+        for (of_input, zero) in [(true, -3), (false, -3), (true, -128), (false, -128)] {
+            let mut b = Builder::new(22, DType::I8).with_zero(zero);
+            let x = b.input(&[1, 2, 13, 14]).unwrap();
             let source = if of_input {
                 x
             } else {
@@ -46,7 +51,7 @@ fn matches_reference_on_padded_max_pools_over_any_zero_point() {
             };
             let mut graph = b.finish(&[source]);
             let channels = graph.tensor(source).shape.dims()[1];
-            let window = Window::new((7, 8), kernel, stride, (1, 1), pad, pad).unwrap();
+            let window = Window::new((13, 14), kernel, stride, dilation, pad, pad).unwrap();
             let dims = vec![1, channels, window.output.0, window.output.1];
             push(
                 &mut graph,

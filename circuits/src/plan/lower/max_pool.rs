@@ -128,7 +128,7 @@ fn max_chain(window: &Window) -> Vec<MaxStage> {
         let out = if last {
             window.output.1
         } else {
-            (window.output.1 - 1) * window.stride.1 + window.kernel.1 - 2
+            (window.output.1 - 1) * window.stride.1 + (window.kernel.1 - 3) * window.dilation.1 + 1
         };
         size.1 = out;
         let taps = offsets.iter().map(|&o| (0, o * window.dilation.1)).collect();
@@ -140,7 +140,7 @@ fn max_chain(window: &Window) -> Vec<MaxStage> {
         size.0 = if last {
             window.output.0
         } else {
-            (window.output.0 - 1) * window.stride.0 + window.kernel.0 - 2
+            (window.output.0 - 1) * window.stride.0 + (window.kernel.0 - 3) * window.dilation.0 + 1
         };
         let taps = offsets.iter().map(|&o| (o * window.dilation.0, 0)).collect();
         chain.push((taps, (*stride, 1), (pad, 0), size));
