@@ -150,7 +150,11 @@ impl Plan {
         let max_rows = lowered.steps.iter().any(|s| matches!(s.kind, Kind::Max(..)));
         // The first difference of a max row lies in the clamp magnitude's cells.
         let excess = excess_bound(graph).max(if max_rows { 255 } else { 0 });
-        let excess = u32::try_from(excess).unwrap_or(u32::MAX);
+        let excess = u32::try_from(excess).map_err(|_| PlanError::TooLarge {
+            what: "distance of an accumulator's quotient from the clamp",
+            size: usize::try_from(excess).unwrap_or(usize::MAX),
+            limit: u32::MAX as usize,
+        })?;
         let demand = cost::Demand {
             excess,
             ranges: ranges(&lowered),
@@ -189,7 +193,13 @@ impl Plan {
             if candidate.glue_rows + walk > room {
                 continue;
             }
-            let built = Self::build(graph, lowered, candidate, options)?;
+            let built = match Self::build(graph, lowered, candidate, options)? {
+                Ok(built) => built,
+                Err(walk) => {
+                    walks.insert(candidate.lanes, walk);
+                    continue;
+                }
+            };
             if built.cost.rows_needed() <= room {
                 return Ok(Some(built));
             }
@@ -203,13 +213,14 @@ impl Plan {
         Ok(None)
     }
 
-    /// Lays everything out for one choice of k, lanes, limbs and weight lanes. The rows may not fit.
+    /// Lays everything out for one choice of k, lanes, limbs and weight lanes. The rows may not fit; where the walk over
+    /// exponents alone does not, the number of its rows.
     fn build(
         graph: &Graph,
         lowered: &Lowered,
         choice: cost::Candidate,
         options: &PlanOptions,
-    ) -> Result<Self, PlanError> {
+    ) -> Result<Result<Self, usize>, PlanError> {
         let (lanes, images) = (choice.lanes, options.batch);
         let mut planes: Vec<Vec<Plane>> = lowered.homes.iter().map(|h| cut(h, lanes, images)).collect();
         let public = public_homes(graph, lowered)?;
@@ -223,13 +234,17 @@ impl Plan {
             weight_lanes: choice.weight_lanes,
         };
         let (at, identities) = apart(context, pitch)?;
+        let room = (1usize << choice.k) - RESERVED_ROWS;
+        let walk = identities.iter().map(|i| i.degree).sum::<usize>();
+        if walk > room {
+            return Ok(Err(walk));
+        }
         let mut program = Program::default();
         for (n, identity) in identities.iter().enumerate() {
             program.append(n, identity, choice.weight_lanes);
         }
         let tape = Tape::new(lowered, &planes, num_rows, at);
         // The packed rows lie in a column of the glue program, which then begins after them, if it has the room.
-        let room = (1usize << choice.k) - RESERVED_ROWS;
         let folded = folded(public_rows, lanes, options.fold_from.unwrap_or(FOLD_FROM))
             .filter(|_| public_rows + program.rows.len() <= room);
         if folded.is_some() {
@@ -252,7 +267,7 @@ impl Plan {
             public_rows,
         };
         plan.cost = Cost::of(graph, &plan);
-        Ok(plan)
+        Ok(Ok(plan))
     }
 
     /// First row of the glue program.

@@ -173,7 +173,7 @@ impl Descriptor {
         }
     }
 
-    /// Checks a descriptor from outside: bounds, and that every public row is filled by exactly one value per lane in use.
+    /// Checks a descriptor from outside: bounds, and that every value of a port has exactly one place in the public rows.
     ///
     /// # Errors
     /// [`StatementError`] with the first contradiction.

@@ -98,6 +98,66 @@ fn counts_are_bounded() {
     assert_refused!(Model::small().with_initializer(0, packed), E::TooMany { .. });
 }
 
+/// Copies of lists that a small file can ask for by naming one constant, or one value, many times.
+#[test]
+fn copies_are_bounded() {
+    // Views of the float input, each with all those before it.
+    let mut model = Model::small().with_input(1, &[Dim::Fixed(1), Dim::Fixed(2), Dim::Fixed(2)]);
+    let names: Vec<String> = std::iter::once("x".to_owned())
+        .chain((0..5_000).map(|i| format!("t{i}")))
+        .chain(["y".to_owned()])
+        .collect();
+    let transposed = names
+        .windows(2)
+        .map(|pair| node("Transpose", &[&pair[0]], &[&pair[1]]));
+    model.nodes = transposed.collect();
+    assert_refused!(model, E::TooMany { what, .. } if what.contains("views in a row"));
+
+    // Scales of a constant, by node.
+    let mut model = Model::small();
+    let (len, count) = (1 << 16, 1_000);
+    let scales: Vec<u8> = std::iter::repeat_n(0.5f32.to_le_bytes(), len).flatten().collect();
+    let dims = [1, i64::try_from(len).unwrap()];
+    model.initializers = vec![
+        tensor("w", 3, &dims, &vec![1; len]),
+        tensor("s", 1, &dims[1..], &scales),
+    ];
+    let names: Vec<String> = (0..count).map(|i| format!("w{i}")).collect();
+    let dequantized = names
+        .iter()
+        .map(|name| node("DequantizeLinear", &["w", "s"], &[name]));
+    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    model.nodes = dequantized.chain([node("Sum", &all, &["y"])]).collect();
+    assert_refused!(model, E::TooMany { what, .. } if what.contains("constants"));
+
+    // Biases, by node.
+    let mut model = Model::small();
+    model.initializers[5] = tensor("w", 3, &[4, dims[1]], &vec![1; 4 * len]);
+    model.initializers[6] = tensor("b", 6, &[1], &[0; 4]);
+    let products = names
+        .iter()
+        .map(|name| node("Gemm", &["x_f", "w_f", "b_f"], &[name]));
+    let quantized = model.nodes[..4].iter().cloned();
+    model.nodes = quantized
+        .chain(products)
+        .chain([node("Sum", &all, &["y"])])
+        .collect();
+    assert_refused!(model, E::TooMany { what, .. } if what.contains("constants"));
+
+    // Outputs of the graph.
+    let mut model = Model::small();
+    model.outputs = vec![model.outputs[0].clone(); 65];
+    assert_refused!(model, E::TooMany { what, .. } if what.contains("outputs"));
+}
+
+/// A bias with more axes than the product would change its shape.
+#[test]
+fn biases_of_other_ranks_are_refused() {
+    let bias = |dims: &[i64]| Model::small().with_initializer(6, tensor("b", 6, dims, &[0; 12]));
+    assert!(load(&bias(&[1, 3]).bytes()).is_ok());
+    assert_refused!(bias(&[1, 1, 3]), E::Shapes { .. });
+}
+
 #[test]
 fn subgraphs_are_refused() {
     let branch = Message::default()
@@ -362,6 +422,8 @@ fn fuzz(bytes: &[u8], seed: u64) -> usize {
         slowest = slowest.max(start.elapsed());
     }
     println!("{loaded} of {MUTATIONS} still load, the slowest took {slowest:?}");
+    // Milliseconds on an idle machine.
+    assert!(slowest < std::time::Duration::from_secs(5), "{slowest:?}");
     loaded
 }
 

@@ -7,7 +7,7 @@ mod common;
 use common::circuit::check_batches;
 use inferproof_circuits::graph::{Graph, Node, TensorId, TensorInfo};
 use inferproof_circuits::ops::{AvgKind, AvgPool, MaxPool, Op, Window};
-use inferproof_circuits::plan::PlanOptions;
+use inferproof_circuits::plan::{Plan, PlanError, PlanOptions};
 use inferproof_circuits::tensor::{DType, Shape};
 use inferproof_circuits::testing::models::{Builder, ConvSpec};
 
@@ -96,6 +96,89 @@ fn matches_reference_on_averages_over_the_edge() {
             }
         }
     }
+}
+
+/// One average over the edge with several readers: a strided convolution, which asks for phases, and operators with one
+/// position, for which each phase plane has its own origin.
+#[test]
+fn matches_reference_on_averages_over_the_edge_with_several_readers() {
+    for single in ["mean", "dense", "convolution"] {
+        let mut b = Builder::new(37, DType::U8).with_zero(9);
+        let x = b.input(&[1, 2, 7, 8]).unwrap();
+        let window = Window::new((7, 8), (3, 3), (1, 1), (1, 1), (1, 1), (1, 1)).unwrap();
+        let pooled = b.average(x, window).unwrap();
+        let strided = b.conv(pooled, ConvSpec::square(3, 2, 1, 1, 3)).unwrap();
+        let other = match single {
+            "mean" => b.avg_pool(pooled, None).unwrap(),
+            "dense" => {
+                let flat = b.flatten(pooled).unwrap();
+                b.dense(flat, 3).unwrap()
+            }
+            _ => {
+                let whole = ConvSpec {
+                    kernel: (7, 8),
+                    ..ConvSpec::square(1, 1, 0, 1, 2)
+                };
+                b.conv(pooled, whole).unwrap()
+            }
+        };
+        let graph = b.finish(&[strided, other]);
+        for lanes in [1, 3, 4, 5] {
+            let options = PlanOptions {
+                lanes: Some(lanes),
+                ..PlanOptions::default()
+            };
+            check_batches(&graph, &options, 33);
+        }
+    }
+}
+
+/// A max pool of one position passes its input on, which then is public.
+#[test]
+fn matches_reference_on_stated_averages_over_the_edge() {
+    let mut b = Builder::new(38, DType::I8).with_zero(-7);
+    let x = b.input(&[1, 2, 5, 8]).unwrap();
+    let window = Window::new((5, 8), (3, 3), (1, 1), (1, 1), (1, 1), (1, 1)).unwrap();
+    let pooled = b.average(x, window).unwrap();
+    let same = b.max_pool(pooled, 1, 1).unwrap();
+    let graph = b.finish(&[same]);
+    for lanes in [1, 3, 4] {
+        let options = PlanOptions {
+            lanes: Some(lanes),
+            ..PlanOptions::default()
+        };
+        check_batches(&graph, &options, 34);
+    }
+}
+
+/// Strides that no layout has: refused, and quickly.
+#[test]
+fn long_strides_are_refused_or_are_none() {
+    let plan = |window: Window, width: usize| {
+        let mut b = Builder::new(39, DType::U8);
+        let x = b.input(&[1, 1, 1, width]).unwrap();
+        let mut graph = b.finish(&[x]);
+        let pool = Op::MaxPool(MaxPool::new(window, 1).unwrap());
+        push(&mut graph, pool, vec![1, 1, window.output.0, window.output.1]);
+        graph.validate().unwrap();
+        Plan::new(&graph, &PlanOptions::default())
+    };
+    let window = |width: usize, stride: usize| {
+        Window::new((1, width), (1, 1), (1, stride), (1, 1), (0, 0), (0, 0)).unwrap()
+    };
+    // One position: nothing to stride over.
+    assert!(plan(window(1, 1 << 26), 1).is_ok());
+    for stride in [65, 300] {
+        let refused = plan(window(600, stride), 600).unwrap_err();
+        assert!(matches!(refused, PlanError::Unsupported { .. }), "{refused}");
+    }
+    // Readers of one tensor whose strides have no common divisor.
+    let readers = [7, 8, 9].map(|stride| window(600, stride));
+    let mut b = Builder::new(39, DType::U8);
+    let x = b.input(&[1, 1, 1, 600]).unwrap();
+    let outputs = readers.map(|window| b.average(x, window).unwrap());
+    let refused = Plan::new(&b.finish(&outputs), &PlanOptions::default()).unwrap_err();
+    assert!(matches!(refused, PlanError::Unsupported { .. }), "{refused}");
 }
 
 type Padded = ((usize, usize), (usize, usize), (usize, usize), (usize, usize));

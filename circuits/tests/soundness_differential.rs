@@ -7,19 +7,15 @@
     reason = "a test fails by panicking and prints tables"
 )]
 
-use inferproof_circuits::assign::{Cells, Fault};
+mod common;
+
+use common::circuit::Honest;
 use inferproof_circuits::graph::Graph;
 use inferproof_circuits::plan::{Plan, PlanOptions};
 use inferproof_circuits::tensor::DType;
 use inferproof_circuits::testing::Checker;
 use inferproof_circuits::testing::models::{Builder, ConvSpec, random_inputs};
 use rayon::prelude::*;
-
-struct Honest;
-
-impl Fault for Honest {
-    fn touch(&mut self, _: usize, _: usize, _: i64, _: &mut Cells) {}
-}
 
 fn network(seed: u64) -> Graph {
     let mut b = Builder::new(

@@ -176,6 +176,7 @@ fn fill_glue(t: &mut FixedTables, plan: &Plan) {
         }
     }
     for &(r, lane, w) in &plan.program.weights {
-        t.weights[lane][r] = field(w);
+        // Taps that meet at one exponent share the place.
+        t.weights[lane][r] += field(w);
     }
 }

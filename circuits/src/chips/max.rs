@@ -7,7 +7,7 @@
 //! |---|---|---|---|---|
 //! | `max l` | 4 | `q_max a r1 r0 = 0` | give any value above all taps | `forge_max` |
 //!
-//! No wrap: y and the taps are bytes, the differences are ranged to at most 24 bits.
+//! No wrap: y and the taps are bytes, the differences are ranged to less than 2^60.
 
 use super::columns::{Columns, LaneCells};
 use crate::params::CircuitParams;

@@ -9,8 +9,9 @@
 //! | `clamp l` | 5 | `active (1 - q_max) a y (R - y) = 0` | give any `y` with a fitting `a` | `forge_clamp` |
 //! | `y l`, `a l`, ... | lookups | ranges of y, a, r1, r0, d1 - 1 - r1 ([`super::logup`]) | trade quotient for remainder | `forge_range_of_y`, `_a`, `_r1`, `_r0`, `_gap` |
 //!
-//! No wrap: `|m acc| + |B| + d (|t| + 1) < 2^64`, checked for every operator when the plan is made, so the field equation
-//! is an integer equation, and `0 <= r < d` makes quotient and remainder unique.
+//! No wrap: `|m acc| + |B| + d < 2^64`, checked for every operator when the plan is made, and the ranges of y and a leave
+//! `d |t| < 2^85` to any prover, so the field equation is an integer equation, and `0 <= r < d` makes quotient and remainder
+//! unique.
 
 use super::columns::{Columns, LaneCells};
 use crate::params::CircuitParams;

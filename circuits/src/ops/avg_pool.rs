@@ -249,7 +249,23 @@ impl AvgPool {
             let round = |t: f64| t.round_ties_even().clamp(lo, hi);
             round(t - error) < round(t + error)
         };
-        (from..=to).filter(unsure).count()
+        if error >= 0.5 {
+            return usize::try_from(to - from).map_or(usize::MAX, |n| n.saturating_add(1));
+        }
+        let accumulator = |t: f64| (t - f64::from(y.zero_point)) * taps / ratio;
+        let (mut next, mut count) = (from, 0);
+        for step in self.requantize.lo..self.requantize.hi {
+            let step = f64::from(step) + 0.5;
+            #[allow(clippy::cast_possible_truncation, reason = "saturates")]
+            let (first, last) = (
+                accumulator(step - error).floor() as i64,
+                accumulator(step + error).ceil() as i64,
+            );
+            let (first, last) = (first.max(next), last.min(to));
+            count += (first..=last).filter(unsure).count();
+            next = next.max(last.saturating_add(1));
+        }
+        count
     }
 
     fn check_sizes(&self) -> Result<(), OpError> {

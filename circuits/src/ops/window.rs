@@ -95,7 +95,7 @@ fn output_len(
 }
 
 impl Window {
-    /// Computes the output planes in floor mode.
+    /// Computes the output planes in floor mode. Along an axis with one output position the stride becomes 1.
     ///
     /// # Errors
     /// [`OpError::Size`] for a zero or too large size, [`OpError::Kernel`] for a kernel larger than the padded input.
@@ -120,6 +120,11 @@ impl Window {
         let output = (
             output_len(input.0, kernel.0, stride.0, dilation.0, pads.0).ok_or_else(too_large)?,
             output_len(input.1, kernel.1, stride.1, dilation.1, pads.1).ok_or_else(too_large)?,
+        );
+        // With one position along an axis there is nothing to stride over.
+        let stride = (
+            if output.0 == 1 { 1 } else { stride.0 },
+            if output.1 == 1 { 1 } else { stride.1 },
         );
         let window = Self {
             input,

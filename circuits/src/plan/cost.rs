@@ -116,14 +116,15 @@ pub enum Opening {
 const ROTATIONS: usize = 3;
 
 impl Opening {
-    /// Points and scalars in a proof for `2^k` rows.
+    /// Points and scalars in a proof for `2^k` rows; `folded` public rows are opened at a rotation of their own.
     #[must_use]
-    pub fn elements(self, k: u32) -> usize {
+    pub fn elements(self, k: u32, folded: bool) -> usize {
+        let rotations = ROTATIONS + usize::from(folded);
         match self {
             Self::Shplonk => 2,
-            Self::Gwc => ROTATIONS,
+            Self::Gwc => rotations,
             // The quotient, the mask, the rounds; a value for each set, and the last two scalars.
-            Self::Ipa => 2 + 2 * k as usize + ROTATIONS + 2,
+            Self::Ipa => 2 + 2 * k as usize + rotations + 2,
         }
     }
 }
@@ -134,10 +135,10 @@ pub fn proof_bytes(p: &CircuitParams, k: u32, opening: Opening) -> usize {
     let advice = p.num_small_columns() + p.num_full_columns();
     // One permutation product, the random polynomial, degree - 1 quotient pieces.
     let commitments = advice + 1 + 1 + (DEGREE - 1);
-    // Running sum, both plane evaluations, K, G and P are read at two rows.
+    // Running sum, both plane evaluations, K, G and X of folded rows are read at two rows.
     let evaluations =
         advice + 5 + usize::from(p.folded.is_some()) + p.num_fixed_columns() + 1 + PERMUTATION_COLUMNS + 2;
-    32 * (commitments + evaluations + opening.elements(k))
+    32 * (commitments + evaluations + opening.elements(k, p.folded.is_some()))
 }
 
 /// One choice to build.

@@ -149,7 +149,10 @@ impl Stage {
     }
 
     fn factored(&mut self, run: &FactoredRun) {
-        let kernel: BTreeMap<usize, i64> = run.kernel.iter().copied().collect();
+        let mut kernel: BTreeMap<usize, i64> = BTreeMap::new();
+        for &(e, w) in &run.kernel {
+            *kernel.entry(e).or_default() += w;
+        }
         let top = kernel.keys().next_back().copied().unwrap_or(0);
         for e in (0..=top).rev() {
             let k_step = if e == top { KStep::Start } else { KStep::Shift };

@@ -71,6 +71,9 @@ pub(crate) struct Identity {
     pub max_power: usize,
 }
 
+/// Largest exponent of v: each has a row of the glue program.
+pub(crate) const MAX_DEGREE: usize = 1 << *super::K_RANGE.end();
+
 /// Why an identity cannot be closed at this row stride.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Collision;
@@ -96,9 +99,9 @@ impl Builder {
         }
     }
 
-    /// The exponent of a term.
+    /// The exponent of a term; beyond [`MAX_DEGREE`] for one below all that the builder was made with.
     pub fn exponent(&self, relative: isize) -> usize {
-        (relative + self.shift).unsigned_abs()
+        usize::try_from(relative + self.shift).unwrap_or(usize::MAX)
     }
 
     /// Marks an exponent of the output window.
@@ -175,13 +178,22 @@ impl Identity {
     /// Sets overhang and degree from the builder, and the largest power of alpha from the terms.
     ///
     /// # Errors
-    /// [`Collision`], as [`Builder::finish`].
-    pub fn close(mut self, builder: Builder) -> Result<Self, Collision> {
+    /// [`PlanError::RowStride`], as [`Builder::finish`]; [`PlanError::TooLarge`] for an exponent beyond [`MAX_DEGREE`].
+    pub fn close(mut self, builder: Builder) -> Result<Self, PlanError> {
         self.overhang = builder.finish()?;
         let dense = self.dense.iter().map(|t| t.exponent);
         let powers = self.powers.iter().map(|t| t.exponent);
         let top = self.overhang.last().copied();
         self.degree = dense.chain(powers).chain(top).max().unwrap_or(0);
+        let kernels = self.factored.iter().flat_map(|t| t.kernel.iter().map(|c| c.0));
+        let largest = kernels.max().unwrap_or(0).max(self.degree);
+        if largest > MAX_DEGREE {
+            return Err(PlanError::TooLarge {
+                what: "exponent of an identity",
+                size: largest,
+                limit: MAX_DEGREE,
+            });
+        }
         let dense = self.dense.iter().flat_map(|t| t.coefs.iter().map(|c| c.0));
         let powers = self.powers.iter().flat_map(|t| t.terms.iter().map(|c| c.0));
         let factored = self.factored.iter().flat_map(|t| t.terms.iter().map(|c| c.0));

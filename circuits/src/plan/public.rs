@@ -22,6 +22,13 @@ pub(super) fn public_homes(graph: &Graph, lowered: &Lowered) -> Result<Vec<usize
         let operand = lowered.of_tensor[id.0]
             .as_ref()
             .ok_or_else(|| PlanError::unknown_tensor(graph, id))?;
+        // A statement reads rows of the tape that are full up to the last of an image row.
+        if !lowered.homes[operand.home].breaks.is_empty() {
+            return Err(PlanError::Unsupported {
+                node: graph.tensor(id).name.clone(),
+                reason: "a public tensor whose divisor changes within an image row",
+            });
+        }
         if !public.contains(&operand.home) {
             public.push(operand.home);
         }

@@ -24,7 +24,7 @@ impl<'m> Importer<'m> {
         let mut pending = match self.value(node, 0)? {
             Value::Real(x) => Pending {
                 at: node.at(),
-                name: node.output()?.to_owned(),
+                name: node.output()?.into(),
                 shape: x.shape.clone(),
                 base: Rc::new(Base::Real(x)),
                 lo: f32::NEG_INFINITY,

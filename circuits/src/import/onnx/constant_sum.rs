@@ -6,7 +6,8 @@
 use super::value::Quant;
 use crate::ops::{Conv2d, OpError, Window};
 use crate::quant::{
-    ChannelRequantize, QuantError, Requantize, Rounding, Target, fit_channel, round_clamp_f32, strict_channel,
+    ChannelRequantize, QuantError, Requantize, Rounding, Target, check_scale, fit_channel, round_clamp_f32,
+    strict_channel,
 };
 
 /// A sum with one constant for each channel.
@@ -48,6 +49,14 @@ impl ConstantSum {
     /// [`OpError::Quant`] for a staircase that no integers fit, or that strict rounding cannot have.
     pub fn build(&self, window: Window, (lo, hi): (i32, i32), rounding: Rounding) -> Result<Conv2d, OpError> {
         self.y.to_tensor_quant().check_clamp(lo, hi)?;
+        check_scale(
+            "the sum's activation over its output",
+            self.x.scale / self.y.scale,
+        )?;
+        check_scale(
+            "the sum's constant over its output",
+            self.constant.scale / self.y.scale,
+        )?;
         let (min, max) = self.x.to_tensor_quant().centered();
         let reachable = (i64::from(min), i64::from(max));
         let channel = |(index, constant): (usize, &i32)| {

@@ -11,7 +11,7 @@ use crate::tensor::DType;
 
 /// A waiting result (by its name in the file, which no other value has), the parameters and the bounds that it was
 /// quantized with.
-pub type MadeKey = (String, u32, i32, DType, (i32, i32));
+pub type MadeKey = (std::rc::Rc<str>, u32, i32, DType, (i32, i32));
 
 impl<'m> Importer<'m> {
     /// Appends views and max pools; returns the last tensor.

@@ -9,12 +9,15 @@ use super::{ImportError, LoadOptions};
 use crate::graph::Graph;
 use crate::import::error::short;
 use crate::quant::Rounding;
+use crate::statement::MAX_PORTS;
 use crate::tail::TailOp;
 use crate::tensor::{DType, Shape};
 use std::collections::{HashMap, HashSet};
 
 /// Largest number of values that constant folding may make in all.
-const MAX_FOLDED: usize = 1 << 26;
+const MAX_FOLDED: usize = 1 << 25;
+/// Most views in a row that wait for a QuantizeLinear, and most operators in a row behind the last one.
+const MAX_WAITING: usize = 64;
 
 /// The state of the walk.
 pub struct Importer<'m> {
@@ -131,6 +134,12 @@ impl<'m> Importer<'m> {
         if self.graph.output.is_empty() {
             return Err(ImportError::Missing { what: "output" });
         }
+        if self.graph.output.len() > MAX_PORTS {
+            return Err(ImportError::TooMany {
+                what: "outputs of the graph",
+                limit: MAX_PORTS,
+            });
+        }
         for output in &self.graph.output {
             self.output(&output.name)?;
         }
@@ -140,6 +149,19 @@ impl<'m> Importer<'m> {
     }
 
     fn define(&mut self, name: &'m str, value: Value) -> Result<(), ImportError> {
+        // What waits for its QuantizeLinear, or is computed behind it, is kept with every value.
+        let waiting = match &value {
+            Value::Input(input) => input.steps.len(),
+            Value::Pending(pending) => pending.steps.len(),
+            Value::Tail(tail) => tail.ops.len(),
+            _ => 0,
+        };
+        if waiting > MAX_WAITING {
+            return Err(ImportError::TooMany {
+                what: "views in a row without a QuantizeLinear, or operators in a row behind the last one",
+                limit: MAX_WAITING,
+            });
+        }
         if self.initializers.contains_key(name) || self.values.insert(name, value).is_some() {
             return Err(ImportError::Duplicate { name: short(name) });
         }
@@ -210,7 +232,7 @@ impl<'m> Importer<'m> {
         }
     }
 
-    /// Counts values that constant folding makes.
+    /// Counts values that constant folding makes, scales, zero points and biases.
     pub fn count_folded(&mut self, count: usize) -> Result<(), ImportError> {
         self.folded = self.folded.saturating_add(count);
         if self.folded > MAX_FOLDED {

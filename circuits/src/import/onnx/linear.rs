@@ -74,6 +74,7 @@ impl<'m> Importer<'m> {
             alpha: 1.0,
         };
         if let Some(bias) = bias {
+            self.count_folded(linear.kind.channels())?;
             linear.bias = bias_of(node, index, &linear, &bias)?;
         }
         pending(node, Base::Linear(linear), shape)
@@ -157,6 +158,7 @@ impl<'m> Importer<'m> {
             alpha,
         };
         if let Some(bias) = bias {
+            self.count_folded(linear.kind.channels())?;
             linear.bias = bias_of(node, index, &linear, &bias)?;
         }
         pending(node, Base::Linear(linear), shape)
@@ -206,7 +208,7 @@ pub fn pending(node: &NodeView<'_>, base: Base, shape: crate::tensor::Shape) -> 
     Ok(Value::Pending(Rc::new(Pending {
         base: Rc::new(base),
         at: node.at(),
-        name: node.output()?.to_owned(),
+        name: node.output()?.into(),
         shape,
         lo: f32::NEG_INFINITY,
         hi: f32::INFINITY,
@@ -223,7 +225,11 @@ pub fn bias_of(
 ) -> Result<Vec<i64>, ImportError> {
     let channels = linear.kind.channels();
     let dims = bias.dims();
-    let along_last = dims.iter().rev().skip(1).all(|d| *d == 1);
+    let most = match linear.kind {
+        LinearKind::Conv { .. } => 1,
+        LinearKind::Dense { .. } => linear.x.shape.dims().len(),
+    };
+    let along_last = dims.len() <= most && dims.iter().rev().skip(1).all(|d| *d == 1);
     let count: usize = dims.iter().product();
     if !along_last || !(count == channels || count == 1) {
         return Err(node.shapes("the bias must have one value for each output channel", dims));

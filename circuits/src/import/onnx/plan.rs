@@ -12,6 +12,8 @@ use crate::tensor::{DType, Shape};
 pub const MAX_ACTIVATIONS: usize = 1 << 26;
 /// Largest number of weights in all operators together.
 pub const MAX_WEIGHTS: usize = 1 << 26;
+/// Largest number of tensors.
+const MAX_TENSORS: usize = 1 << 17;
 
 /// A tensor of the plan.
 #[derive(Debug, Clone)]
@@ -127,6 +129,12 @@ impl Plan {
             return Err(ImportError::TooMany {
                 what: "activation values",
                 limit: MAX_ACTIVATIONS,
+            });
+        }
+        if self.tensors.len() >= MAX_TENSORS {
+            return Err(ImportError::TooMany {
+                what: "tensors",
+                limit: MAX_TENSORS,
             });
         }
         self.tensors.push(PlanTensor {

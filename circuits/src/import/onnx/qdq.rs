@@ -50,6 +50,9 @@ impl<'m> Importer<'m> {
         if zero_points.as_ref().is_some_and(|z| z.len() != scales.len()) {
             return Err(node.operand(scale + 1, "must have as many zero points as there are scales"));
         }
+        if scales.len() > 1 {
+            self.count_folded(2 * scales.len())?;
+        }
         Ok(Parameters { scales, zero_points })
     }
 

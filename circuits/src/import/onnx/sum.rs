@@ -14,8 +14,12 @@ impl<'m> Importer<'m> {
     pub fn add(&mut self, node: &NodeView<'m>) -> Result<Value, ImportError> {
         let (a, b) = (self.value(node, 0)?, self.value(node, 1)?);
         match (a, b) {
-            (Value::Pending(p), b @ (Value::QuantConst(_) | Value::Const(_))) => add_bias(node, &p, &b, 1),
-            (a @ (Value::QuantConst(_) | Value::Const(_)), Value::Pending(p)) => add_bias(node, &p, &a, 0),
+            (Value::Pending(p), b @ (Value::QuantConst(_) | Value::Const(_))) => {
+                add_bias(self, node, &p, &b, 1)
+            }
+            (a @ (Value::QuantConst(_) | Value::Const(_)), Value::Pending(p)) => {
+                add_bias(self, node, &p, &a, 0)
+            }
             (Value::Real(a), Value::QuantConst(b)) if !b.wide => self.add_constant(node, a, &b, false),
             (Value::QuantConst(a), Value::Real(b)) if !a.wide => self.add_constant(node, b, &a, true),
             (Value::Real(_), Value::Const(_) | Value::QuantConst(_)) => {
@@ -91,11 +95,18 @@ pub fn sum_of(node: &NodeView<'_>, a: Real, b: Real) -> Result<Value, ImportErro
 }
 
 /// A product that has no bias yet takes the constant as its bias.
-fn add_bias(node: &NodeView<'_>, p: &Pending, bias: &Value, index: usize) -> Result<Value, ImportError> {
+fn add_bias(
+    importer: &mut Importer<'_>,
+    node: &NodeView<'_>,
+    p: &Pending,
+    bias: &Value,
+    index: usize,
+) -> Result<Value, ImportError> {
     let plain = p.steps.is_empty() && p.lo == f32::NEG_INFINITY && p.hi == f32::INFINITY;
     match &*p.base {
         Base::Linear(linear) if plain && linear.bias.is_empty() && matches!(linear.kind, LinearKind::Dense { .. }) => {
             let mut linear = linear.clone();
+            importer.count_folded(linear.kind.channels())?;
             linear.bias = bias_of(node, index, &linear, bias)?;
             pending(node, Base::Linear(linear), p.shape.clone())
         }

@@ -262,7 +262,7 @@ pub struct Pending {
     /// The node it came from.
     pub at: NodeRef,
     /// Name of its result in the file.
-    pub name: String,
+    pub name: Rc<str>,
     /// Shape of its result.
     pub shape: Shape,
     /// Lower bound of all Relu and Clip after it, minus infinity when there is none.

@@ -7,12 +7,17 @@ use crate::plan::PlanError;
 use crate::plan::layout::Geometry;
 use crate::tensor::DType;
 
-/// Tensors that are outputs of the graph, as they are or viewed otherwise.
+/// Tensors whose home is that of an output of the graph.
 pub(super) fn stated(graph: &Graph) -> Vec<bool> {
     let mut stated = vec![false; graph.tensors.len()];
     graph.outputs.iter().for_each(|port| stated[port.tensor.0] = true);
     for node in graph.nodes.iter().rev() {
-        if let (Op::View(_), [input]) = (&node.op, &node.inputs[..]) {
+        let passed = match &node.op {
+            Op::View(_) => true,
+            Op::MaxPool(pool) => pool.window.kernel == (1, 1),
+            _ => false,
+        };
+        if let (true, [input]) = (passed, &node.inputs[..]) {
             stated[input.0] |= stated[node.output.0];
         }
     }

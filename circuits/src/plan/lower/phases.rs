@@ -20,6 +20,16 @@ fn tie(graph: &Graph, step: &Step) -> Option<(usize, usize)> {
     }
 }
 
+/// Most phases, and largest scale, along one axis.
+const MOST: usize = 64;
+
+fn far(graph: &Graph, step: &Step) -> PlanError {
+    PlanError::Unsupported {
+        node: graph.nodes[step.node()].name.clone(),
+        reason: "strides whose product along one axis passes 64",
+    }
+}
+
 /// A positive fraction.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Ratio {
@@ -33,12 +43,13 @@ impl Ratio {
         Self { n: n / g, d: d / g }
     }
 
+    /// The product with `s`; saturates, and is then refused by [`finish_axis`].
     fn times(self, s: usize) -> Self {
-        Self::new(self.n * s, self.d)
+        Self::new(self.n.saturating_mul(s), self.d)
     }
 
     fn larger(self, other: Self) -> Self {
-        if self.n * other.d >= other.n * self.d {
+        if self.n.saturating_mul(other.d) >= other.n.saturating_mul(self.d) {
             self
         } else {
             other
@@ -47,7 +58,8 @@ impl Ratio {
 
     /// The product with `s`, where it is whole.
     fn whole(self, s: usize) -> Option<usize> {
-        (self.n * s).is_multiple_of(self.d).then(|| self.n * s / self.d)
+        let product = self.n.saturating_mul(s);
+        product.is_multiple_of(self.d).then(|| product / self.d)
     }
 }
 
@@ -73,6 +85,9 @@ fn solve_axis(graph: &Graph, low: &Lowered, axis: fn((usize, usize)) -> usize) -
         let Some(stride) = tie(graph, step) else { continue };
         for operand in &step.inputs {
             phases[operand.home] = lcm(phases[operand.home], axis(stride));
+            if phases[operand.home] > MOST {
+                return Err(far(graph, step));
+            }
             divisor[operand.home] = gcd(divisor[operand.home], axis(stride));
         }
     }
@@ -110,7 +125,6 @@ fn finish_axis(
     phases: Vec<usize>,
     rho: &[Ratio],
 ) -> Result<Axis, PlanError> {
-    const MOST: usize = 64;
     let mut accumulator = vec![1; low.homes.len()];
     let mut units = vec![1; low.steps.len()];
     let value = rho
@@ -128,12 +142,9 @@ fn finish_axis(
             return Err(PlanError::Phases);
         }
         units[s] = unit.whole(1).ok_or(PlanError::Phases)?;
-        accumulator[step.output] = units[s] * phases[step.output];
+        accumulator[step.output] = units[s].saturating_mul(phases[step.output]);
         if accumulator[step.output].max(value[step.output]) > MOST {
-            return Err(PlanError::Unsupported {
-                node: graph.nodes[step.node()].name.clone(),
-                reason: "strides whose product along one axis passes 64",
-            });
+            return Err(far(graph, step));
         }
     }
     Ok(Axis {
@@ -167,5 +178,5 @@ fn gcd(mut a: usize, mut b: usize) -> usize {
 }
 
 fn lcm(a: usize, b: usize) -> usize {
-    a / gcd(a, b) * b
+    (a / gcd(a, b)).saturating_mul(b)
 }

@@ -2,10 +2,11 @@
 
 use super::{Context, signed};
 use crate::ops::Window;
+use crate::plan::PlanError;
 use crate::plan::identity::Builder;
 use crate::plan::layout::Plane;
 use crate::plan::lower::Step;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// A window tap on a phase plane: its number, the plane's number within a channel, and its relative exponent.
 #[derive(Clone, Copy)]
@@ -14,6 +15,9 @@ pub(super) struct Tap {
     pub phase: usize,
     pub relative: isize,
 }
+
+/// Most taps times positions of one plane: each pair outside the window is looked at.
+const MAX_READS: usize = 1 << 25;
 
 /// The taps of an operator and the exponents that they reach.
 pub(super) struct Frame {
@@ -39,11 +43,21 @@ impl Context<'_> {
         stride: (usize, usize),
         size: (usize, usize),
         taps: &[(isize, isize)],
-    ) -> Frame {
+    ) -> Result<Frame, PlanError> {
         let unit = step.unit.unwrap_or((1, 1));
         let input = step.inputs[0].home;
         let home = self.home(input);
         let phases = home.geometry.phases;
+        let reads = taps
+            .len()
+            .saturating_mul(home.index.len() / home.geometry.channels.max(1));
+        if reads > MAX_READS {
+            return Err(PlanError::TooLarge {
+                what: "taps of a window times positions of a plane",
+                size: reads,
+                limit: MAX_READS,
+            });
+        }
         let mut found = Vec::new();
         for (number, &(a, b)) in taps.iter().enumerate() {
             for phase in 0..phases.0 * phases.1 {
@@ -88,7 +102,7 @@ impl Context<'_> {
             let tap = frame.taps[t];
             self.mark_tap(&mut frame, input, tap, taps[tap.number], stride, size);
         }
-        frame
+        Ok(frame)
     }
 
     /// Marks what a tap reaches outside the output window.
@@ -127,22 +141,17 @@ impl Context<'_> {
         let input = step.inputs[0].home;
         let scale = self.home(input).value_scale;
         let outputs = [self.planes[step.output].first().map(|p| -self.origin(p, (1, 1)))];
-        let mut sizes: BTreeMap<(usize, usize), &Plane> = BTreeMap::new();
-        for plane in self.planes[input].iter().filter(|p| p.height > 0) {
-            sizes.entry((plane.height, plane.width)).or_insert(plane);
-        }
-        let lowest = sizes.values().map(|p| -self.origin(p, scale));
+        let used = || self.planes[input].iter().filter(|p| p.height > 0);
+        let sizes: BTreeSet<(usize, usize)> = used().map(|p| (p.height, p.width)).collect();
+        let lowest = used().map(|p| -self.origin(p, scale));
         let others = outputs.iter().flatten().copied();
         let relatives = lowest.chain(others).chain(self.corrections_relative(step));
         let mut builder = Builder::new(self.at, relatives);
         builder.mark_window(0);
-        for plane in sizes.values() {
-            for i in 0..2 * plane.height - 1 {
-                for j in 0..2 * plane.width - 1 {
-                    let (di, dj) = (
-                        signed(i) - signed(plane.height - 1),
-                        signed(j) - signed(plane.width - 1),
-                    );
+        for (height, width) in sizes {
+            for i in 0..2 * height - 1 {
+                for j in 0..2 * width - 1 {
+                    let (di, dj) = (signed(i) - signed(height - 1), signed(j) - signed(width - 1));
                     if (di, dj) != (0, 0) {
                         builder.mark_outside(self.offset(scale, di, dj));
                     }

@@ -43,7 +43,7 @@ impl Context<'_> {
         let mut identity = Identity::default();
         group(entries, self.weight_lanes, &mut identity);
         self.accumulators(step, &frame, 1, &mut identity);
-        Ok(identity.close(frame.builder)?)
+        identity.close(frame.builder)
     }
 
     pub(super) fn conv(&self, step: &Step, conv: &Conv2d) -> Result<Identity, PlanError> {
@@ -51,7 +51,7 @@ impl Context<'_> {
             return self.conv_single(step, conv);
         }
         let taps = Self::window_taps(&conv.window);
-        let frame = self.window_frame(step, conv.window.stride, conv.window.output, &taps);
+        let frame = self.window_frame(step, conv.window.stride, conv.window.output, &taps)?;
         let num_in = self.num_phases(step.inputs[0].home);
         let (per_group_in, per_group_out) = (conv.c_in / conv.groups, conv.c_out / conv.groups);
         let outputs = outputs(step, &conv.requantize);
@@ -155,7 +155,7 @@ impl Context<'_> {
 
     /// A matrix product over several vectors: a 1x1 convolution over planes of one row.
     pub(super) fn dense_rows(&self, step: &Step, dense: &Dense) -> Result<Identity, PlanError> {
-        let frame = self.window_frame(step, (1, 1), (1, dense.rows), &[(0, 0)]);
+        let frame = self.window_frame(step, (1, 1), (1, dense.rows), &[(0, 0)])?;
         let num_in = self.num_phases(step.inputs[0].home);
         let outputs = outputs(step, &dense.requantize);
         let mut entries = Entries::new();

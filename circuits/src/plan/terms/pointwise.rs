@@ -89,7 +89,7 @@ impl Context<'_> {
             });
         }
         self.accumulators(step, &frame, 1, &mut identity);
-        Ok(identity.close(frame.builder)?)
+        identity.close(frame.builder)
     }
 
     pub(super) fn avg_pool(&self, step: &Step, pool: &AvgPool) -> Result<Identity, PlanError> {
@@ -116,7 +116,7 @@ impl Context<'_> {
             }
             frame
         } else {
-            let frame = self.window_frame(step, pool.window.stride, pool.window.output, &taps);
+            let frame = self.window_frame(step, pool.window.stride, pool.window.output, &taps)?;
             for tap in &frame.taps {
                 kernels
                     .entry(tap.phase)
@@ -137,14 +137,14 @@ impl Context<'_> {
             identity.factored.push(FactoredRun { kernel, terms });
         }
         self.accumulators(step, &frame, 1, &mut identity);
-        Ok(identity.close(frame.builder)?)
+        identity.close(frame.builder)
     }
 
     pub(super) fn max(&self, step: &Step, max: &Max3) -> Result<Identity, PlanError> {
         let input = step.inputs[0].home;
         let output = self.home(step.output);
         let size = (output.geometry.height, output.geometry.width);
-        let frame = self.window_frame(step, max.stride, size, &max.taps);
+        let frame = self.window_frame(step, max.stride, size, &max.taps)?;
         if frame.padded && self.home(input).zero != 0 {
             return Err(self.unsupported(
                 step,
@@ -190,6 +190,6 @@ impl Context<'_> {
             });
         }
         self.accumulators(step, &frame, 3, &mut identity);
-        Ok(identity.close(frame.builder)?)
+        identity.close(frame.builder)
     }
 }
