@@ -167,6 +167,28 @@ def edge_average(net):
     return net.finish(y, net.quant(s_x * rng.uniform(0.3, 0.9)))
 
 
+def edge_max(net):
+    quant = net.quant(scale())
+    x = net.input([1, 2, 11, 12], quant)
+    kernel, stride = [int(k) for k in rng.integers(1, 6, 2)], [int(s) for s in rng.integers(1, 3, 2)]
+    dilation = [int(d) for d in rng.integers(1, 3, 2)]
+    pads = [int(rng.integers(0, k)) for k in kernel * 2]
+    y = net.op("MaxPool", [x], kernel_shape=kernel, strides=stride, dilations=dilation, pads=pads)
+    return net.finish(y, quant)
+
+
+def dilated_conv(net):
+    c, out = int(rng.integers(1, 4)), int(rng.integers(1, 5))
+    kernel, stride = [int(k) for k in rng.integers(1, 4, 2)], [int(s) for s in rng.integers(1, 4, 2)]
+    dilation = [int(d) for d in rng.integers(1, 4, 2)]
+    pads = [int(p) for p in rng.integers(0, 4, 4)]
+    s_x = scale()
+    x = net.input([1, c, 9, 8], net.quant(s_x))
+    w, b, size = net.weights([out, c, *kernel], 0, out, s_x)
+    y = net.op("Conv", [x, w, b], kernel_shape=kernel, strides=stride, dilations=dilation, pads=pads)
+    return net.finish(y, net.quant(size / rng.uniform(20, 90)))
+
+
 OPERATORS = {
     "conv": conv,
     "conv_relu": lambda net: conv(net, relu=True),
@@ -179,6 +201,8 @@ OPERATORS = {
     "average_pool": average_pool,
     "global_average": global_average,
     "edge_average": edge_average,
+    "edge_max": edge_max,
+    "dilated_conv": dilated_conv,
 }
 
 
