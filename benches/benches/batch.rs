@@ -5,7 +5,7 @@
 #![allow(clippy::print_stdout, reason = "the table is this bench's result")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use inferproof_benches::{MEASUREMENT, SEED, WARM_UP, model_bytes, stored_models};
+use inferproof_benches::{MEASUREMENT, SEED, WARM_UP, model_bytes, stored_models, timed};
 use inferproof_circuits::plan::PlanOptions;
 use inferproof_circuits::tensor::Tensor;
 use inferproof_circuits::testing::models::random_batch;
@@ -113,11 +113,10 @@ fn measure(c: &mut Criterion, name: &str, onnx: &[u8]) -> Result<(), Box<dyn Err
         .sample_size(10)
         .warm_up_time(WARM_UP)
         .measurement_time(MEASUREMENT);
-    let timed = !std::env::args().any(|argument| argument == "--test");
-    for size in if timed { BATCHES.as_slice() } else { &TRIED } {
+    for size in if timed() { BATCHES.as_slice() } else { &TRIED } {
         let size = *size;
         let batch = Batch::new(onnx, size)?;
-        if timed {
+        if timed() {
             batch.report(name)?;
         }
         group.throughput(Throughput::Elements(u64::try_from(size)?));

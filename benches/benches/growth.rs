@@ -8,7 +8,9 @@
 #![allow(clippy::print_stdout, reason = "the exponents are this bench's result")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use inferproof_benches::{Axis, BenchError, Honest, MEASUREMENT, SEED, SIZES, WARM_UP, exponent, network};
+use inferproof_benches::{
+    Axis, BenchError, Honest, MEASUREMENT, SEED, SIZES, WARM_UP, exponent, measured, network, timed,
+};
 use inferproof_circuits::graph::Graph;
 use inferproof_circuits::plan::{Cost, Plan, PlanOptions};
 use inferproof_circuits::tensor::Tensor;
@@ -159,12 +161,14 @@ fn report(axis: Axis, sizes: &[Size]) {
 }
 
 fn grow(c: &mut Criterion, axis: Axis) -> Result<(), Box<dyn Error>> {
-    let sizes = SIZES
-        .into_iter()
-        .map(|factor| Size::new(axis, factor))
+    let sizes = measured(&SIZES)
+        .iter()
+        .map(|factor| Size::new(axis, *factor))
         .collect::<Result<Vec<_>, _>>()?;
-    report(axis, &sizes);
-    report_proofs(axis, &sizes)?;
+    if timed() {
+        report(axis, &sizes);
+        report_proofs(axis, &sizes)?;
+    }
     let mut group = c.benchmark_group(format!("growth/{}", axis.name()));
     group
         .sample_size(10)

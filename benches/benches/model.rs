@@ -3,7 +3,9 @@
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use inferproof_benches::{BenchError, Honest, MEASUREMENT, MODELS, SEED, WARM_UP, model_bytes, planned};
+use inferproof_benches::{
+    BenchError, Honest, MEASUREMENT, MODELS, SEED, WARM_UP, measured, model_bytes, planned,
+};
 use inferproof_circuits::assign::Witness;
 use inferproof_circuits::circuit::Fixture;
 use inferproof_circuits::import::onnx;
@@ -43,7 +45,7 @@ fn stages(c: &mut Criterion, name: &str) -> Result<(), BenchError> {
 }
 
 fn benches(c: &mut Criterion) {
-    for name in MODELS {
+    for name in measured(&MODELS) {
         if let Err(error) = stages(c, name) {
             panic!("{name}: {error}");
         }

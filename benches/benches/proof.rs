@@ -5,7 +5,7 @@
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use inferproof_benches::{MEASUREMENT, MODELS, SEED, WARM_UP, model_bytes, stored_models};
+use inferproof_benches::{MEASUREMENT, MODELS, SEED, WARM_UP, measured, model_bytes, stored_models};
 use inferproof_circuits::plan::PlanOptions;
 use inferproof_circuits::testing::models::random_inputs;
 use inferproof_prover::keys::{Model, Store, setup};
@@ -67,7 +67,7 @@ fn stages(c: &mut Criterion, name: &str, onnx: &[u8], whole: bool) -> Result<(),
             b.iter(|| verify(Trusted::Key(keys.verifying()), black_box(&file), &options));
         });
     }
-    for count in BATCHES {
+    for &count in measured(&BATCHES) {
         let items = vec![(Trusted::Key(keys.verifying()), &file); count];
         group.throughput(Throughput::Elements(u64::try_from(count)?));
         group.bench_function(id(&format!("verify_batch_{count}")), |b| {
@@ -80,7 +80,7 @@ fn stages(c: &mut Criterion, name: &str, onnx: &[u8], whole: bool) -> Result<(),
 
 fn benches(c: &mut Criterion) {
     let run = |c: &mut Criterion| -> Result<(), Box<dyn Error>> {
-        for name in MODELS {
+        for name in measured(&MODELS) {
             stages(c, name, &model_bytes(name)?, true)?;
         }
         for (name, onnx) in stored_models()? {

@@ -21,14 +21,26 @@ pub const WARM_UP: Duration = Duration::from_millis(500);
 /// As [`WARM_UP`].
 pub const MEASUREMENT: Duration = Duration::from_secs(2);
 
+/// False where each bench runs once and nothing is timed (`cargo bench -- --test`): then the smallest of everything will do.
+#[must_use]
+pub fn timed() -> bool {
+    !std::env::args().any(|argument| argument == "--test")
+}
+
+/// All of a list, or its first entry where nothing is timed.
+#[must_use]
+pub fn measured<T>(all: &[T]) -> &[T] {
+    if timed() { all } else { all.get(..1).unwrap_or(all) }
+}
+
 /// Seed of every random choice of the benches.
 pub const SEED: u64 = 1;
-/// Shipped models that are measured, without `.onnx`.
+/// Shipped models that are measured, without `.onnx`, the smallest first.
 pub const MODELS: [&str; 2] = ["tiny_cnn", "digits_cnn"];
 
 /// Folder with the stored networks, whose proofs are measured when it is set.
 pub const ENVIRONMENT: &str = "INFERPROOF_SHARED";
-/// Stored networks that are measured, by folder.
+/// Stored networks that are measured, by folder, the smallest first.
 pub const STORED: [&str; 6] = [
     "digits_mlp_qdq_u8s8_pc",
     "mnist_lenet5_qdq_s8s8_pc",
@@ -51,7 +63,7 @@ pub fn stored_models() -> Result<Vec<(&'static str, Vec<u8>)>, BenchError> {
         let bytes = std::fs::read(&path).map_err(|source| BenchError::Read { path, source })?;
         Ok((name, bytes))
     };
-    STORED.into_iter().map(read).collect()
+    measured(&STORED).iter().copied().map(read).collect()
 }
 
 /// Why a bench cannot start.
