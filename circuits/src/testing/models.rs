@@ -131,6 +131,12 @@ impl Builder {
         self.graph.tensor(id).quant()
     }
 
+    /// Dimensions of a tensor that was made.
+    #[must_use]
+    pub fn dims(&self, id: TensorId) -> Vec<usize> {
+        self.graph.tensor(id).shape.dims().to_vec()
+    }
+
     /// A graph input.
     ///
     /// # Errors
@@ -272,8 +278,17 @@ impl Builder {
     /// # Errors
     /// [`BuildError`] when the parts do not fit.
     pub fn max_pool(&mut self, x: TensorId, kernel: usize, stride: usize) -> Result<TensorId, BuildError> {
-        let (c, h, w) = self.planes(x);
+        let (_, h, w) = self.planes(x);
         let window = Window::new((h, w), (kernel, kernel), (stride, stride), (1, 1), (0, 0), (0, 0))?;
+        self.maximum(x, window)
+    }
+
+    /// A max pool over any windows.
+    ///
+    /// # Errors
+    /// [`BuildError`] when the parts do not fit.
+    pub fn maximum(&mut self, x: TensorId, window: Window) -> Result<TensorId, BuildError> {
+        let c = self.planes(x).0;
         let q = self.quant(x);
         let out = self.tensor(
             vec![1, c, window.output.0, window.output.1],
