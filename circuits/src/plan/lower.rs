@@ -2,6 +2,7 @@
 //! values, max pools become chains of three-tap maxima, and every tensor gets its geometry.
 
 mod homes;
+mod inputs;
 mod max_pool;
 mod phases;
 
@@ -145,9 +146,11 @@ pub(crate) fn lower(graph: &Graph) -> Result<Lowered, PlanError> {
         steps: Vec::new(),
         of_tensor: vec![None; graph.tensors.len()],
     };
+    let mut layouts = inputs::layouts(graph)?;
     for port in &graph.inputs {
         let home = low.homes.len();
-        low.homes.push(input_home(graph, port.tensor)?);
+        low.homes
+            .push(input_home(graph, port.tensor, layouts[port.tensor.0].take())?);
         low.of_tensor[port.tensor.0] = Some(Operand { home, position: None });
     }
     let stated = stated(graph);
@@ -176,7 +179,7 @@ pub(crate) fn lower(graph: &Graph) -> Result<Lowered, PlanError> {
             op => lower_requantized(&mut low, graph, (n, op), inputs, stated[node.output.0])?,
         }
     }
-    adopt_input_layouts(graph, &mut low)?;
+    inputs::check_layouts(graph, &low)?;
     phases::solve_phases(graph, &mut low)?;
     Ok(low)
 }
@@ -275,63 +278,4 @@ pub(crate) fn index_u32(i: usize) -> Result<u32, PlanError> {
         size: i,
         limit: u32::MAX as usize,
     })
-}
-
-/// Position of storage element s in an operator's own view.
-type Position = Box<dyn Fn(usize) -> usize>;
-
-/// Planes that the operator reads: channels, height, width and the position of `(c, h, w)` in its own view.
-fn wanted(op: &Op) -> Option<(Geometry, Position)> {
-    match op {
-        Op::Conv2d(conv) => {
-            let (h, w) = conv.window.input;
-            Some((natural(conv.c_in, h, w), Box::new(|s| s)))
-        }
-        Op::AvgPool(pool) => {
-            let (h, w) = pool.window.input;
-            Some((natural(pool.channels, h, w), Box::new(|s| s)))
-        }
-        Op::MaxPool(pool) => {
-            let (h, w) = pool.window.input;
-            Some((natural(pool.channels, h, w), Box::new(|s| s)))
-        }
-        Op::Dense(dense) if dense.rows > 1 => {
-            let (k, rows) = (dense.k, dense.rows);
-            Some((natural(k, 1, rows), Box::new(move |s| (s % rows) * k + s / rows)))
-        }
-        Op::Dense(_) | Op::Add(_) | Op::View(_) => None,
-    }
-}
-
-/// Graph inputs take the layout of their first reader that needs planes; the others must agree.
-fn adopt_input_layouts(graph: &Graph, low: &mut Lowered) -> Result<(), PlanError> {
-    let mut settled = vec![false; low.homes.len()];
-    for s in 0..low.steps.len() {
-        let step = low.steps[s].clone();
-        let op = &graph.nodes[step.node()].op;
-        let first_of_node = s == 0 || low.steps[s - 1].node() != step.node();
-        let Some((geometry, position)) = wanted(op).filter(|_| first_of_node) else {
-            continue;
-        };
-        let operand = &step.inputs[0];
-        let home = &mut low.homes[operand.home];
-        let is_input = graph.inputs.iter().any(|p| Some(p.tensor) == home.id);
-        let mut logical = vec![0u32; home.index.len()];
-        for l in 0..home.index.len() {
-            logical[operand.view(index_u32(l)?) as usize] = index_u32(l)?;
-        }
-        let index: Vec<u32> = (0..home.index.len()).map(|p| logical[position(p)]).collect();
-        if is_input && !settled[operand.home] {
-            home.geometry = geometry;
-            home.index = index;
-            home.flat = false;
-            settled[operand.home] = true;
-        } else if home.geometry != geometry || home.index != index {
-            return Err(PlanError::Unsupported {
-                node: graph.nodes[step.node()].name.clone(),
-                reason: "an input whose channels and planes lie in another order than its producer or another reader has them",
-            });
-        }
-    }
-    Ok(())
 }

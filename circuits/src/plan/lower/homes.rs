@@ -1,5 +1,6 @@
 //! Homes: of the graph's inputs, of what operators make, and copies.
 
+use super::inputs::Layout;
 use super::{Home, Kind, Lowered, Operand, Step, index_u32, natural};
 use crate::graph::{Graph, TensorId};
 use crate::ops::{Add, Op};
@@ -43,7 +44,8 @@ fn home(graph: &Graph, id: TensorId, lo: i32, hi: i32, geometry: Geometry) -> Re
     })
 }
 
-pub(super) fn input_home(graph: &Graph, id: TensorId) -> Result<Home, PlanError> {
+/// A graph input in the layout that is asked for, or as one flat vector.
+pub(super) fn input_home(graph: &Graph, id: TensorId, layout: Option<Layout>) -> Result<Home, PlanError> {
     let info = graph.tensor(id);
     let dtype: DType = info.dtype;
     let mut input = home(
@@ -53,7 +55,10 @@ pub(super) fn input_home(graph: &Graph, id: TensorId) -> Result<Home, PlanError>
         dtype.max(),
         natural(1, 1, info.shape.len()),
     )?;
-    input.flat = true;
+    match layout {
+        Some((geometry, index)) => (input.geometry, input.index) = (geometry, index),
+        None => input.flat = true,
+    }
     Ok(input)
 }
 

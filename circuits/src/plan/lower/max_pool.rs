@@ -120,8 +120,12 @@ type MaxStage = (
 fn max_chain(window: &Window) -> Vec<MaxStage> {
     let mut chain: Vec<MaxStage> = Vec::new();
     let mut size = window.input;
-    let horizontal = axis_stages(window.kernel.1, window.stride.1);
-    let vertical = axis_stages(window.kernel.0, window.stride.0);
+    let same = (
+        window.input.0 == window.output.0,
+        window.input.1 == window.output.1,
+    );
+    let horizontal = axis_stages(window.kernel.1, window.stride.1, same.1);
+    let vertical = axis_stages(window.kernel.0, window.stride.0, same.0);
     for (i, (offsets, stride)) in horizontal.iter().enumerate() {
         let last = i + 1 == horizontal.len();
         let pad = if i == 0 { window.pad.1 } else { 0 };
@@ -148,15 +152,11 @@ fn max_chain(window: &Window) -> Vec<MaxStage> {
     chain
 }
 
-/// Offsets and stride of each stage along one axis. A kernel of 1 with a stride is a one-tap stage.
-fn axis_stages(kernel: usize, stride: usize) -> Vec<(Vec<usize>, usize)> {
+/// Offsets and stride of each stage along one axis. A kernel of 1 is a one-tap stage unless it keeps all positions.
+fn axis_stages(kernel: usize, stride: usize, same: bool) -> Vec<(Vec<usize>, usize)> {
     let offsets = stages(kernel);
     if offsets.is_empty() {
-        return if stride == 1 {
-            vec![]
-        } else {
-            vec![(vec![0], stride)]
-        };
+        return if same { vec![] } else { vec![(vec![0], stride)] };
     }
     let last = offsets.len() - 1;
     offsets
