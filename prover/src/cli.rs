@@ -15,7 +15,7 @@ mod srs;
 mod tradeoff;
 mod verify;
 
-use self::out::say;
+use self::out::{note, say};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -59,25 +59,29 @@ pub fn main() -> ExitCode {
             if json && error.use_stderr() {
                 say!("{}", json::error(&error.render().to_string()));
             }
-            error.exit()
+            let printed = error.print();
+            if !error.use_stderr() {
+                out::written(printed);
+            }
+            return out::exit_code(u8::try_from(error.exit_code()).unwrap_or(2), 1);
         }
     };
     let result = match program.command {
-        Command::Demo(args) => demo::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Calibrate(args) => calibrate::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Run(args) => run::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Setup(args) => setup::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Prove(args) => prove::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Tradeoff(args) => tradeoff::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Demo(args) => demo::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Calibrate(args) => calibrate::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Setup(args) => setup::run(&args),
+        Command::Prove(args) => prove::run(&args),
+        Command::Tradeoff(args) => tradeoff::run(&args),
         Command::Verify(args) => return verify::run(&args),
-        Command::Srs(command) => srs::run(&command).map(|()| ExitCode::SUCCESS),
+        Command::Srs(command) => srs::run(&command),
     };
     match result {
-        Ok(code) => code,
+        Ok(()) => out::exit_code(0, 1),
         Err(error) => {
             let message = error.with_causes();
-            eprintln!("error: {message}");
+            note!("error: {message}");
             if json {
                 say!("{}", json::error(&message));
             }

@@ -1,16 +1,18 @@
 //! Files: bounded reads, writes that leave either the old file or the new one, and the cache folder with its locks.
 
+mod output;
+
+pub use output::{check_output, write_atomic, write_bytes};
+
 use etcetera::BaseStrategy;
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Environment variable that names the cache folder.
 pub const CACHE_VARIABLE: &str = "INFERPROOF_CACHE";
 /// Folder below the user's cache folder when [`CACHE_VARIABLE`] is unset.
 const CACHE_FOLDER: &str = "inferproof";
-/// Name of a file that is being written; a run that was killed leaves one behind.
-const TEMPORARY_PREFIX: &str = ".inferproof-";
 
 /// What can go wrong with a file, with its path.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +34,35 @@ pub enum FileError {
         /// The system's reason.
         source: io::Error,
     },
+    /// No file can be made in the folder of an output.
+    #[error(
+        "cannot write {path}: no file can be made in the folder {folder}: {source}; {}",
+        hint(source)
+    )]
+    NoFolder {
+        /// The output.
+        path: PathBuf,
+        /// Its folder.
+        folder: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// An output that is no regular file, or in use.
+    #[error("cannot write {path}: it is {kind}; name a regular file, or one that does not exist yet")]
+    Unfit {
+        /// The output.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// An output that is one of the inputs.
+    #[error("{path} is not overwritten, it is also the input {input}; name another output")]
+    AlsoInput {
+        /// The output.
+        path: PathBuf,
+        /// The input.
+        input: PathBuf,
+    },
     /// Larger than the reader allows.
     #[error("{path} has more than {max} bytes, the limit for this kind of file; is it the right file?")]
     TooLarge {
@@ -48,8 +79,20 @@ pub enum FileError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The cache folder cannot be made.
+    #[error(
+        "cannot create the cache folder {path}: {source}; set the environment variable {CACHE_VARIABLE} to a folder that can be written"
+    )]
+    CacheFolder {
+        /// The folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// A lock cannot be taken.
-    #[error("cannot lock {path}: {source}; set {CACHE_VARIABLE} to a folder on a local disk")]
+    #[error(
+        "cannot lock {path}: {source}; set the environment variable {CACHE_VARIABLE} to a folder on a local disk that can be written"
+    )]
     Lock {
         /// The lock file.
         path: PathBuf,
@@ -57,7 +100,9 @@ pub enum FileError {
         source: io::Error,
     },
     /// There is no home folder to put a cache in.
-    #[error("no home folder is known; set {CACHE_VARIABLE} to the folder in which setup and keys are kept")]
+    #[error(
+        "no home folder is known; set the environment variable {CACHE_VARIABLE} to the folder in which setup and keys are kept"
+    )]
     NoCacheFolder,
     /// A cache entry's name holds something other than letters, digits, `.`, `-` and `_`.
     #[error("{name:?} cannot name a cache entry: letters, digits, '.', '-' and '_' only, and no leading '.'")]
@@ -130,62 +175,12 @@ pub fn read_limited(path: &Path, max: u64) -> Result<Vec<u8>, FileError> {
     }
 }
 
-/// Writes a file whole or not at all: into a temporary file of the same folder, then flush, sync and rename.
-/// When `fill` fails, the disk is full or the run is killed, what stood at `path` before stands there still.
-///
-/// # Errors
-/// [`FileError::Write`], with the error of `fill` or of the system.
-pub fn write_atomic<F>(path: &Path, fill: F) -> Result<(), FileError>
-where
-    F: FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
-{
-    replace(path, fill).map_err(|source| FileError::Write {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-/// [`write_atomic`] of bytes that are there already.
-///
-/// # Errors
-/// [`FileError::Write`].
-pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    write_atomic(path, |writer| writer.write_all(bytes))
-}
-
-fn replace<F>(path: &Path, fill: F) -> io::Result<()>
-where
-    F: FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
-{
-    if path.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY_PREFIX);
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let temporary = builder.tempfile_in(folder)?;
-    let mut writer = BufWriter::with_capacity(1 << 20, temporary.as_file());
-    fill(&mut writer)?;
-    writer.flush()?;
-    drop(writer);
-    temporary.as_file().sync_all()?;
-    temporary.persist(path).map_err(|e| e.error)?;
-    // A folder cannot be opened for syncing everywhere; the rename itself is done.
-    if let Ok(folder) = File::open(folder) {
-        drop(folder.sync_all());
-    }
-    Ok(())
-}
-
-/// A folder of files that can be made again: setups and keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A folder of files that can be made again: setups and keys. What has been written can be read without a lock, and so in
+/// a folder that cannot be written too.
+#[derive(Debug, Clone)]
 pub struct Cache {
     folder: PathBuf,
+    on_damage: fn(&Path),
 }
 
 impl Cache {
@@ -193,7 +188,7 @@ impl Cache {
     /// (`$XDG_CACHE_HOME`, `~/.cache`, or what the system has for it). The folder is made.
     ///
     /// # Errors
-    /// [`FileError::NoCacheFolder`] and [`FileError::Folder`].
+    /// [`FileError::NoCacheFolder`] and [`FileError::CacheFolder`].
     pub fn open_default() -> Result<Self, FileError> {
         if let Some(folder) = std::env::var_os(CACHE_VARIABLE).filter(|folder| !folder.is_empty()) {
             return Self::open_at(Path::new(&folder));
@@ -205,16 +200,50 @@ impl Cache {
     /// The cache in this folder, which is made.
     ///
     /// # Errors
-    /// [`FileError::Folder`].
+    /// [`FileError::CacheFolder`].
     pub fn open_at(folder: &Path) -> Result<Self, FileError> {
-        let fail = |source| FileError::Folder {
+        let fail = |source| FileError::CacheFolder {
             path: folder.to_owned(),
             source,
         };
         std::fs::create_dir_all(folder).map_err(fail)?;
         Ok(Self {
             folder: folder.to_owned(),
+            on_damage: |_| {},
         })
+    }
+
+    /// Calls `notice` with the path of an entry that is there and cannot be used, before it is made again.
+    #[must_use]
+    pub fn on_damage(self, notice: fn(&Path)) -> Self {
+        Self {
+            on_damage: notice,
+            ..self
+        }
+    }
+
+    /// Takes the entry `name` by `load`, or makes it. Two runs at once make it once.
+    ///
+    /// # Errors
+    /// [`FileError::EntryName`], [`FileError::Lock`], and those of `make`.
+    pub(crate) fn take_or_make<T, E: From<FileError>>(
+        &self,
+        name: &str,
+        load: impl Fn(&Path) -> Option<T>,
+        make: impl FnOnce(&Path) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let path = self.entry(name)?;
+        if let Some(entry) = load(&path) {
+            return Ok(entry);
+        }
+        let _lock = self.lock(name)?;
+        if let Some(entry) = load(&path) {
+            return Ok(entry);
+        }
+        if path.symlink_metadata().is_ok() {
+            (self.on_damage)(&path);
+        }
+        make(&path)
     }
 
     /// The folder.
@@ -273,6 +302,7 @@ pub struct CacheLock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
@@ -298,30 +328,6 @@ mod tests {
     fn reads_of_endless_devices_are_bounded() {
         let read = read_limited(Path::new("/dev/zero"), 1000);
         assert!(matches!(read, Err(FileError::TooLarge { .. })));
-    }
-
-    #[test]
-    fn failed_write_leaves_the_old_file_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a");
-        write_bytes(&path, b"old").unwrap();
-        let failed = write_atomic(&path, |writer| {
-            writer.write_all(b"new")?;
-            Err(io::ErrorKind::StorageFull.into())
-        });
-        assert!(failed.unwrap_err().to_string().contains("free some space"));
-        assert_eq!(read_limited(&path, 9).unwrap(), b"old");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-        write_bytes(&path, b"new").unwrap();
-        assert_eq!(read_limited(&path, 9).unwrap(), b"new");
-        assert!(matches!(
-            write_bytes(folder.path(), b"x"),
-            Err(FileError::Write { .. })
-        ));
-        assert!(matches!(
-            write_bytes(&folder.path().join("no/a"), b"x"),
-            Err(FileError::Write { .. })
-        ));
     }
 
     #[cfg(target_os = "linux")]

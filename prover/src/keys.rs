@@ -2,7 +2,7 @@
 
 mod file;
 
-use crate::files::{self, Cache, CacheLock, FileError};
+use crate::files::{self, Cache, FileError};
 use crate::srs::Srs;
 use halo2_proofs::{
     halo2curves::bn256::G1Affine,
@@ -278,7 +278,10 @@ pub fn setup(model: Model, backend: Backend, srs: Srs, store: Store<'_>) -> Resu
         srs,
     };
     match store {
-        Store::Nowhere => maker.make(None),
+        Store::Nowhere => {
+            let made = maker.make(None)?;
+            Ok(maker.keys(made))
+        }
         Store::Cache(cache) => maker.cached(cache),
         Store::Folder { path, replace } => maker.in_folder(path, replace),
     }
@@ -296,6 +299,26 @@ fn tag(model: &Model, backend: Backend, srs: &Srs) -> [u8; DIGEST_BYTES] {
     hash.finalize().into()
 }
 
+/// Makes a folder for keys, and tests that the keys which [`setup`] will put there can be written.
+///
+/// # Errors
+/// [`FileError::Folder`], and those of [`files::check_output`].
+pub fn check_folder(folder: &Path, replace: bool) -> Result<(), FileError> {
+    std::fs::create_dir_all(folder).map_err(|source| FileError::Folder {
+        path: folder.to_owned(),
+        source,
+    })?;
+    let proving = folder.join(PROVING_KEY_FILE);
+    if replace || !proving.exists() {
+        files::check_output(&proving, &[])?;
+        files::check_output(&folder.join(VERIFYING_KEY_FILE), &[])?;
+    }
+    Ok(())
+}
+
+/// The prover's and the verifier's key.
+type KeyPair = (ProvingKey<G1Affine>, VerifyingKey);
+
 struct Maker {
     model: Model,
     fixture: Fixture,
@@ -309,24 +332,17 @@ impl Maker {
     fn cached(self, cache: &Cache) -> Result<ModelKeys, KeysError> {
         let hex: String = self.tag.iter().map(|b| format!("{b:02x}")).collect();
         let name = format!("keys-{hex}.pk");
-        let path = cache.entry(&name)?;
-        let _lock: CacheLock = cache.lock(&name)?;
-        match self.load(&path) {
-            Some(loaded) => Ok(self.keys(loaded)),
-            None => self.make(Some(&path)),
-        }
+        let loaded = cache.take_or_make(&name, |path| self.load(path), |path| self.make(Some(path)))?;
+        Ok(self.keys(loaded))
     }
 
     fn in_folder(self, folder: &Path, replace: bool) -> Result<ModelKeys, KeysError> {
-        std::fs::create_dir_all(folder).map_err(|source| FileError::Folder {
-            path: folder.to_owned(),
-            source,
-        })?;
+        check_folder(folder, replace)?;
         let path = folder.join(PROVING_KEY_FILE);
         if replace || !path.exists() {
-            let keys = self.make(Some(&path))?;
-            files::write_bytes(&folder.join(VERIFYING_KEY_FILE), keys.verifying.to_bytes())?;
-            return Ok(keys);
+            let made = self.make(Some(&path))?;
+            files::write_bytes(&folder.join(VERIFYING_KEY_FILE), made.1.to_bytes())?;
+            return Ok(self.keys(made));
         }
         match self.load(&path) {
             Some(loaded) => Ok(self.keys(loaded)),
@@ -334,7 +350,7 @@ impl Maker {
         }
     }
 
-    fn keys(self, (proving, verifying): (ProvingKey<G1Affine>, VerifyingKey)) -> ModelKeys {
+    fn keys(self, (proving, verifying): KeyPair) -> ModelKeys {
         ModelKeys {
             model: self.model,
             fixture: self.fixture,
@@ -344,7 +360,7 @@ impl Maker {
         }
     }
 
-    fn make(self, save_at: Option<&Path>) -> Result<ModelKeys, KeysError> {
+    fn make(&self, save_at: Option<&Path>) -> Result<KeyPair, KeysError> {
         let failed = |e: halo2_proofs::plonk::Error| KeysError::Halo2 {
             reason: e.to_string(),
         };
@@ -357,10 +373,10 @@ impl Maker {
         if let Some(path) = save_at {
             file::save(path, &self.tag, &verifying, &proving)?;
         }
-        Ok(self.keys((proving, verifying)))
+        Ok((proving, verifying))
     }
 
-    fn load(&self, path: &Path) -> Option<(ProvingKey<G1Affine>, VerifyingKey)> {
+    fn load(&self, path: &Path) -> Option<KeyPair> {
         file::load(path, &self.tag, &self.descriptor, &self.fixture)
     }
 }

@@ -5,6 +5,7 @@ mod entropy;
 pub mod files;
 pub mod input;
 pub mod keys;
+pub mod memory;
 mod plonk;
 pub mod profile;
 pub mod prove;

@@ -185,18 +185,12 @@ impl Srs {
         usable: impl Fn(&Self) -> bool,
         make: impl FnOnce() -> Result<Self, SrsError>,
     ) -> Result<Self, SrsError> {
-        let path = cache.entry(name)?;
-        let load = || Self::load_cached(&path).ok().filter(&usable);
-        if let Some(srs) = load() {
-            return Ok(srs);
-        }
-        let _lock = cache.lock(name)?;
-        if let Some(srs) = load() {
-            return Ok(srs);
-        }
-        let srs = make()?;
-        srs.save(&path)?;
-        Ok(srs)
+        let load = |path: &Path| Self::load_cached(path).ok().filter(&usable);
+        cache.take_or_make(name, load, |path| {
+            let srs = make()?;
+            srs.save(path)?;
+            Ok(srs)
+        })
     }
 
     /// Writes the project's own file (`srs/container.rs`), whole or not at all.

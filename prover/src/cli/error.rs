@@ -7,7 +7,7 @@ use inferproof_prover::{
 };
 use inferproof_verifier::{KeyError, ModelIdError, ProofFileError, VerifyError};
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Samples that are not there.
 fn missing(sample: usize, batch: usize) -> String {
@@ -31,6 +31,20 @@ pub enum CliError {
     Prove(#[from] ProveError),
     #[error(transparent)]
     Srs(#[from] SrsError),
+    #[error("{path}: {source}")]
+    Model { path: PathBuf, source: Box<KeysError> },
+    #[error("{path} is empty; is it the right file?")]
+    Empty { path: PathBuf },
+    #[error(
+        "a proof with k {k} and {lanes} lanes needs about {needed:.0} MB of memory, {available:.0} MB are available; choose \
+         a smaller -k, fewer --lanes, a smaller --batch or --optimize memory, or free some memory"
+    )]
+    Memory {
+        k: u32,
+        lanes: u32,
+        needed: f64,
+        available: f64,
+    },
     #[error("the network cannot be run on these inputs")]
     Graph(#[from] GraphError),
     #[error("the outputs cannot be computed in the clear")]
@@ -42,7 +56,9 @@ pub enum CliError {
     #[error(transparent)]
     ModelId(#[from] ModelIdError),
     #[error(transparent)]
-    Verify(#[from] VerifyError),
+    Verify(VerifyError),
+    #[error("{source} (--allow-insecure-srs)")]
+    InsecureSrs { source: VerifyError },
     #[error("there {} in array {array}, which has shape {shape:?}; samples count from 0", missing(*sample, *batch))]
     Sample {
         sample: usize,
@@ -74,13 +90,37 @@ pub enum CliError {
         line: usize,
         source: ModelIdError,
     },
+    #[error(
+        "{path} names no model to trust; it takes a list of model ids, or a folder of lists (*.ids) and verifying keys (*.vk)"
+    )]
+    TrustsNothing { path: PathBuf },
     #[error("cannot read the folder {path}: {source}")]
     Folder { path: PathBuf, source: std::io::Error },
     #[error("the check gave no answer; please report this")]
     NoAnswer,
 }
 
+impl From<VerifyError> for CliError {
+    fn from(source: VerifyError) -> Self {
+        match source {
+            VerifyError::InsecureSrs => Self::InsecureSrs { source },
+            source => Self::Verify(source),
+        }
+    }
+}
+
 impl CliError {
+    /// What is wrong with a model's file, or with the environment.
+    pub fn model(path: &Path, source: KeysError) -> Self {
+        match source {
+            KeysError::MaxDegreeSet => Self::Keys(source),
+            source => Self::Model {
+                path: path.to_owned(),
+                source: Box::new(source),
+            },
+        }
+    }
+
     pub fn claim(side: &'static str, name: &str) -> Self {
         let name = name.to_owned();
         Self::Claim { side, name }

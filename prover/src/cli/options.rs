@@ -1,17 +1,21 @@
 //! Options that several commands share, and what they stand for.
 
 use super::error::CliError;
+use super::out::note;
 use super::progress::Progress;
 use clap::ValueEnum;
 use inferproof_circuits::batch::MAX_BATCH;
 use inferproof_circuits::graph::Graph;
 use inferproof_circuits::import::onnx::LoadOptions;
-use inferproof_circuits::plan::{Opening, Optimize, PlanOptions};
+use inferproof_circuits::plan::{Opening, Optimize, Plan, PlanOptions};
 use inferproof_circuits::quant::Rounding;
 use inferproof_circuits::tensor::Tensor;
 use inferproof_prover::files::{self, Cache};
 use inferproof_prover::input::{ArrayData, InputFile, NamedArray, read_arrays, resolve_batch};
-use inferproof_prover::keys::{Model, ModelKeys, Store, setup};
+use inferproof_prover::keys::{
+    Model, ModelKeys, PROVING_KEY_FILE, Store, VERIFYING_KEY_FILE, check_folder, setup,
+};
+use inferproof_prover::memory::{available_bytes, is_hopeless};
 use inferproof_prover::srs::Srs;
 use inferproof_verifier::{Backend, Nonce};
 use std::path::{Path, PathBuf};
@@ -156,6 +160,14 @@ pub struct KeyArgs {
 }
 
 impl KeyArgs {
+    /// The files that are read for the keys.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let keys = self.keys.iter();
+        let keys =
+            keys.flat_map(|folder| [PROVING_KEY_FILE, VERIFYING_KEY_FILE].map(|name| folder.join(name)));
+        keys.chain(self.srs.clone()).collect()
+    }
+
     /// The keys of the model; what is missing is made.
     pub fn keys(&self, model: Model, backend: Backend, replace: bool) -> Result<ModelKeys, CliError> {
         make_keys(model, backend, self.srs.as_deref(), self.keys.as_deref(), replace)
@@ -170,24 +182,56 @@ pub fn make_keys(
     folder: Option<&Path>,
     replace: bool,
 ) -> Result<ModelKeys, CliError> {
+    check_memory(model.plan())?;
+    if let Some(folder) = folder {
+        check_folder(folder, replace)?;
+    }
     let _progress = Progress::start("preparing setup and keys");
-    let cache = Cache::open_default()?;
     let k = model.plan().k;
     let srs = match srs {
         Some(path) => Srs::open(path)?.downsize(k)?,
-        None if backend.is_transparent() => Srs::cached_transparent(&cache, k)?,
-        None => Srs::cached_insecure(&cache, k)?,
+        None if backend.is_transparent() => Srs::cached_transparent(&open_cache()?, k)?,
+        None => Srs::cached_insecure(&open_cache()?, k)?,
     };
     if srs.is_insecure() {
-        eprintln!(
+        note!(
             "INSECURE: the setup was made on this machine; whoever made it can forge proofs. For tests only."
         );
     }
+    let cache;
     let store = match folder {
         Some(path) => Store::Folder { path, replace },
-        None => Store::Cache(&cache),
+        None => {
+            cache = open_cache()?;
+            Store::Cache(&cache)
+        }
     };
     Ok(setup(model, backend, srs, store)?)
+}
+
+/// The user's cache, which tells when an entry cannot be used.
+fn open_cache() -> Result<Cache, CliError> {
+    let cache = Cache::open_default()?;
+    Ok(cache.on_damage(|path| {
+        note!(
+            "{} is damaged or of another version and is made again; with a new INSECURE setup models get new ids",
+            path.display()
+        );
+    }))
+}
+
+/// Refuses a plan that this machine has no memory for.
+fn check_memory(plan: &Plan) -> Result<(), CliError> {
+    let needed = plan.work().peak_bytes;
+    match available_bytes() {
+        Some(available) if is_hopeless(needed, available) => Err(CliError::Memory {
+            k: plan.k,
+            lanes: plan.params.lanes,
+            needed: megabytes(needed),
+            available: megabytes(available),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// A nonce from 64 hexadecimal digits.
@@ -213,11 +257,22 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Reads a model's file.
+pub fn read_model(path: &Path) -> Result<Vec<u8>, CliError> {
+    let bytes = files::read_limited(path, MAX_MODEL_BYTES)?;
+    match bytes.is_empty() {
+        true => Err(CliError::Empty {
+            path: path.to_owned(),
+        }),
+        false => Ok(bytes),
+    }
+}
+
 /// Reads and plans a model.
 pub fn load_model(path: &Path, plan: &PlanOptions, import: &ImportArgs) -> Result<Model, CliError> {
     let _progress = Progress::start("reading the model");
-    let bytes = files::read_limited(path, MAX_MODEL_BYTES)?;
-    Ok(Model::load_with(&bytes, plan, &import.options())?)
+    let bytes = read_model(path)?;
+    Model::load_with(&bytes, plan, &import.options()).map_err(|source| CliError::model(path, source))
 }
 
 #[derive(Debug, clap::Args)]
@@ -231,6 +286,11 @@ pub struct InputArgs {
 }
 
 impl InputArgs {
+    /// The file.
+    pub fn file(&self) -> &Path {
+        &self.input
+    }
+
     /// The model's inputs, those of a batch stacked.
     pub fn load(&self, graph: &Graph, batch: usize) -> Result<Vec<Tensor>, CliError> {
         load_inputs(&self.input, graph, self.sample, batch)

@@ -32,7 +32,16 @@ pub struct Args {
     json: bool,
 }
 
+/// Refuses an output that cannot be written, or that is one of the inputs.
+fn check_output(args: &Args) -> Result<(), CliError> {
+    let keys = args.keys.files();
+    let mut inputs = vec![args.model.as_path(), args.input.file()];
+    inputs.extend(keys.iter().map(PathBuf::as_path));
+    Ok(files::check_output(&args.output, &inputs)?)
+}
+
 pub fn run(args: &Args) -> Result<(), CliError> {
+    check_output(args)?;
     let model = options::load_model(&args.model, &args.plan.options(), &args.import)?;
     let inputs = args.input.load(model.graph(), model.plan().batch)?;
     let mut figures = json::plan(&model);

@@ -3,7 +3,7 @@
 use super::out::say;
 use super::{error::CliError, json, options};
 use inferproof_circuits::import::onnx;
-use inferproof_prover::{files, keys::KeysError, prove};
+use inferproof_prover::{keys::KeysError, prove};
 use serde_json::Value as Json;
 use std::path::PathBuf;
 
@@ -21,8 +21,9 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<(), CliError> {
-    let bytes = files::read_limited(&args.model, onnx::MAX_BYTES as u64)?;
-    let graph = onnx::load_with(&bytes, &args.import.options()).map_err(KeysError::from)?;
+    let bytes = options::read_model(&args.model)?;
+    let graph = onnx::load_with(&bytes, &args.import.options())
+        .map_err(|source| CliError::model(&args.model, KeysError::from(source)))?;
     let inputs = args.input.load(&graph, 1)?;
     let ran = prove::run(&graph, &inputs)?;
     if args.json {

@@ -1,10 +1,11 @@
 //! `inferproof srs`
 
 use super::error::CliError;
-use super::out::say;
+use super::out::{note, say};
 use super::progress::Progress;
+use inferproof_prover::files;
 use inferproof_prover::srs::{ImportOptions, Pin, Srs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
@@ -58,12 +59,13 @@ pub enum Command {
 pub fn run(command: &Command) -> Result<(), CliError> {
     match command {
         Command::New { k, output } => {
+            files::check_output(output, &[])?;
             let srs = {
                 let _progress = Progress::start("making the setup");
                 Srs::generate_insecure(*k)?
             };
             srs.save(output)?;
-            eprintln!("INSECURE: whoever made this setup can forge proofs. For tests only.");
+            note!("INSECURE: whoever made this setup can forge proofs. For tests only.");
             show(&srs);
         }
         Command::Check { file, sha256 } => {
@@ -81,6 +83,8 @@ pub fn run(command: &Command) -> Result<(), CliError> {
             pin,
             output,
         } => {
+            let inputs: Vec<&Path> = ptau.iter().chain(raw).map(PathBuf::as_path).collect();
+            files::check_output(output, &inputs)?;
             let pin = pin.as_deref().map(str::parse).transpose()?;
             let options = ImportOptions { k: *k, pin };
             let srs = {
@@ -98,12 +102,12 @@ pub fn run(command: &Command) -> Result<(), CliError> {
     Ok(())
 }
 
-fn open(file: &std::path::Path) -> Result<Srs, CliError> {
+fn open(file: &Path) -> Result<Srs, CliError> {
     let _progress = Progress::start("testing the setup");
     Ok(Srs::open(file)?)
 }
 
-fn check_hash(file: &std::path::Path, hash: &str) -> Result<(), CliError> {
+fn check_hash(file: &Path, hash: &str) -> Result<(), CliError> {
     let pin: Pin = format!("sha256:{}", hash.to_ascii_lowercase()).parse()?;
     Ok(pin.check_file(file)?)
 }

@@ -186,6 +186,13 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         path: args.out.clone(),
         source,
     })?;
+    let inputs: Vec<&Path> = [Some(args.model.as_path()), args.input.as_deref()]
+        .into_iter()
+        .flatten()
+        .collect();
+    for file in [CSV_FILE, PAGE_FILE] {
+        files::check_output(&args.out.join(file), &inputs)?;
+    }
     let mut rows = sweep(&model, &plan, &calibrate::rates());
     if !args.predict {
         measure(args, model.graph(), &mut rows)?;

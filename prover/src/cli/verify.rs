@@ -2,12 +2,12 @@
 //!
 //! Exit code of a proof: 0 when it is valid; 1 when it is a proof that does not hold, or holds for something else than the
 //! caller asks about; 2 when nothing can be said, because a file cannot be read, is malformed or of another version, nothing
-//! is trusted, or the arguments are wrong. Of many proofs the worst counts: 1 before 2 before 0.
+//! is trusted, the arguments are wrong, or the answer cannot be written. Of many proofs the worst counts: 1 before 2 before 0.
 
 mod claims;
 mod trust;
 
-use super::out::say;
+use super::out::{self, note, say};
 use super::{error::CliError, json, options};
 use inferproof_circuits::batch::depth;
 use inferproof_circuits::statement::PublicPort;
@@ -76,7 +76,7 @@ pub fn run(args: &Args) -> ExitCode {
             args.proofs
                 .iter()
                 .for_each(|path| refuse(args, path, None, &error));
-            return ExitCode::from(2);
+            return out::exit_code(2, 2);
         }
     };
     let items: Vec<Result<Item, CliError>> = args.proofs.iter().map(|path| read(path)).collect();
@@ -97,7 +97,7 @@ pub fn run(args: &Args) -> ExitCode {
             (a, b) => a.max(b),
         };
     }
-    ExitCode::from(code)
+    out::exit_code(code, 2)
 }
 
 fn read(path: &Path) -> Result<Item, CliError> {
@@ -152,7 +152,7 @@ fn check_all(args: &Args, trust: &trust::Trust, items: &[Result<Item, CliError>]
 /// Says why a proof is not accepted: on stderr, and as an object where one is asked for.
 fn refuse(args: &Args, path: &Path, model: Option<String>, error: &CliError) {
     let reason = error.with_causes();
-    eprintln!("error: {}: {reason}", path.display());
+    note!("error: {}: {reason}", path.display());
     if args.json {
         let valid = if error.verdict() == 1 {
             Json::Bool(false)
@@ -182,7 +182,7 @@ fn report(
     claims::check(claims.inputs.as_ref(), claims.outputs.as_ref(), &verified)?;
     let outputs = verified.final_outputs()?;
     if verified.insecure_srs {
-        eprintln!("INSECURE: the proof's setup was made on one machine; whoever made it can forge proofs.");
+        note!("INSECURE: the proof's setup was made on one machine; whoever made it can forge proofs.");
     }
     if args.json {
         let names =

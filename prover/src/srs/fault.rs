@@ -23,9 +23,11 @@ pub enum SrsError {
     #[error("reading the SRS failed: {source}")]
     Read {
         /// The system's reason.
-        #[from]
         source: std::io::Error,
     },
+    /// The file ends before what its format has.
+    #[error("it ends too early; the file is cut off, or no file of this format")]
+    CutOff,
     /// The operating system gave no randomness.
     #[error("the operating system gave no randomness ({reason}); nothing random was made")]
     Entropy {
@@ -145,6 +147,15 @@ pub enum SrsError {
     /// The verifier's part is refused.
     #[error(transparent)]
     Verifier(SrsVerifierError),
+}
+
+impl From<std::io::Error> for SrsError {
+    fn from(source: std::io::Error) -> Self {
+        match source.kind() {
+            std::io::ErrorKind::UnexpectedEof => Self::CutOff,
+            _ => Self::Read { source },
+        }
+    }
 }
 
 impl From<SrsVerifierError> for SrsError {

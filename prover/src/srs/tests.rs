@@ -485,7 +485,7 @@ fn ptau_variants_are_refused() {
     ));
     assert!(matches!(
         changed_ptau(|b| b.truncate(40)),
-        SrsError::Section { .. } | SrsError::Read { .. }
+        SrsError::Section { .. } | SrsError::CutOff
     ));
     assert!(matches!(changed_ptau(|b| b.push(0)), SrsError::Length { .. }));
 }

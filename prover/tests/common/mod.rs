@@ -25,14 +25,24 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_inferproof"))
-            .args(arguments)
+    /// The program, to be run in the folder.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_inferproof"));
+        command.args(arguments);
+        self.settle(&mut command);
+        command
+    }
+
+    /// Runs the command in the folder, with its cache.
+    pub fn settle(&self, command: &mut Command) {
+        command
             .current_dir(self.folder.path())
             .env("INFERPROOF_CACHE", self.path("cache"))
-            .env_remove("RUST_BACKTRACE")
-            .output()
-            .unwrap()
+            .env_remove("RUST_BACKTRACE");
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
     }
 
     /// Proves the first stored sample of the small network.

@@ -45,7 +45,12 @@ impl TrustArgs {
             Some(path) => trust.read_list(path)?,
             None => {}
         }
-        Ok(trust)
+        match &self.trusted {
+            Some(path) if trust.ids.is_empty() && trust.keys.is_empty() => {
+                Err(CliError::TrustsNothing { path: path.clone() })
+            }
+            _ => Ok(trust),
+        }
     }
 }
 
