@@ -3,7 +3,7 @@
 use super::consts::Const;
 use crate::import::NodeRef;
 use crate::ops::Window;
-use crate::quant::TensorQuant;
+use crate::quant::{TensorQuant, round_clamp_f32};
 use crate::tail::TailOp;
 use crate::tensor::{DType, Shape};
 use std::rc::Rc;
@@ -31,8 +31,7 @@ impl PartialEq for Quant {
 impl Quant {
     /// `clamp(rne(x / s) + z)`; infinities go to the ends of the range.
     pub fn quantize(&self, x: f32) -> i32 {
-        let q = f64::from((x / self.scale).round_ties_even()) + f64::from(self.zero_point);
-        to_i32(q.clamp(f64::from(self.dtype.min()), f64::from(self.dtype.max())))
+        round_clamp_f32(x / self.scale, self.zero_point, self.dtype.min(), self.dtype.max())
     }
 
     /// The form that the operators take.
@@ -43,15 +42,6 @@ impl Quant {
             dtype: self.dtype,
         }
     }
-}
-
-/// A whole number in the range of an 8-bit type as an integer.
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "the caller has clamped it to -128..=255"
-)]
-fn to_i32(x: f64) -> i32 {
-    x as i32
 }
 
 /// A constant after DequantizeLinear.
