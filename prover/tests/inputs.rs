@@ -323,6 +323,17 @@ fn tradeoff_takes_batches() {
     }
     let page = std::fs::read_to_string(place.path("tradeoff/tradeoff.html")).unwrap();
     assert!(page.contains("3 inferences in one proof"));
+    // Proved, with the keys and inputs of a batch.
+    let proved = ask(&["--out", "proved"]);
+    assert!(proved.status.success(), "{}", text(&proved.stderr));
+    let plan = &object(&proved)["plans"][0];
+    assert!(
+        share(
+            &plan["measured"]["verify_ms"],
+            &plan["per_inference"]["verify_ms"]
+        ),
+        "{plan}"
+    );
     // No three samples from there on.
     let beyond = ask(&["--predict", "--sample", "8"]);
     assert!(!beyond.status.success());

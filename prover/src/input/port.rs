@@ -194,6 +194,7 @@ impl<'a> Target<'a> {
                 wanted: format!("integers of {}", self.info.dtype),
             });
         };
+        self.check_shape()?;
         let (lo, hi) = (self.info.dtype.min(), self.info.dtype.max());
         let fit = |(index, value): (usize, &i64)| {
             let fitting = i32::try_from(*value).ok().filter(|v| (lo..=hi).contains(v));
@@ -211,6 +212,7 @@ impl<'a> Target<'a> {
     }
 
     fn quantize(&self) -> Result<(Tensor, Reading), InputError> {
+        self.check_shape()?;
         let values = self.array.data.to_f32();
         let (mut clamped, mut far, mut nonzero) = (0, 0, 0);
         let mut data = Vec::with_capacity(values.len());
@@ -233,17 +235,24 @@ impl<'a> Target<'a> {
         Ok((self.finish(data)?, reading))
     }
 
-    fn finish(&self, data: Vec<i32>) -> Result<Tensor, InputError> {
-        let shape = InputError::Shape {
+    fn wrong_shape(&self) -> InputError {
+        InputError::Shape {
             path: self.file.path.clone(),
             array: self.name.clone(),
             found: self.array.shape.clone(),
             wanted: self.info.shape.dims().to_vec(),
-        };
-        if !is_same_shape(&self.array.shape, self.info.shape.dims()) {
-            return Err(shape);
         }
-        Tensor::new(self.info.shape.clone(), self.info.dtype, data).map_err(|_| shape)
+    }
+
+    /// Before any value is converted: an array of another shape may be large.
+    fn check_shape(&self) -> Result<(), InputError> {
+        let fits = is_same_shape(&self.array.shape, self.info.shape.dims());
+        fits.then_some(()).ok_or_else(|| self.wrong_shape())
+    }
+
+    fn finish(&self, data: Vec<i32>) -> Result<Tensor, InputError> {
+        let shape = self.info.shape.clone();
+        Tensor::new(shape, self.info.dtype, data).map_err(|_| self.wrong_shape())
     }
 }
 

@@ -243,3 +243,22 @@ fn what_an_array_lacks_is_said_apart() {
     assert!(said("(0, 5)").contains("empty") && !said("(0, 5)").contains("more than"));
     assert!(said("(5000, 5000)").contains("more than") && !said("(5000, 5000)").contains("empty"));
 }
+
+#[test]
+fn shapes_are_looked_at_before_values() {
+    for (element, text) in [(ElementType::I64, "[999, 1]"), (ElementType::Json, "[999, 1.5]")] {
+        let error = taken(element, text, false).unwrap_err();
+        assert!(matches!(error, InputError::Shape { .. }), "{error}");
+    }
+    let file = InputFile {
+        path: "x.npy".into(),
+        arrays: vec![NamedArray {
+            name: None,
+            element: ElementType::F64,
+            shape: vec![2],
+            data: ArrayData::F64(vec![f64::NAN; 2]),
+        }],
+    };
+    let error = resolve_inputs(&file, &integers(true)).unwrap_err();
+    assert!(matches!(error, InputError::Shape { .. }), "{error}");
+}
