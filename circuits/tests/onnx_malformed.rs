@@ -377,6 +377,24 @@ fn broken_graphs_are_refused() {
     assert_refused!(two, E::InputQuantizedTwice { input } if input == "x");
 }
 
+#[test]
+fn constants_of_another_shape_are_named_as_found() {
+    let mut sum = Model::small().with_node(9, node("Add", &["y_f", "c_f"], &["y"]));
+    sum.initializers.push(int8("c", &[5], &[1; 5]));
+    sum.nodes
+        .insert(3, node("DequantizeLinear", &["c", "s_w", "z"], &["c_f"]));
+    let error = refuse(&sum);
+    assert!(
+        matches!(&error, E::Shapes { dims, .. } if dims[..] == [5]),
+        "{error:?}"
+    );
+    let said = error.to_string();
+    assert!(
+        said.contains("for each position on it, found [5]") && !said.contains("is, found"),
+        "{said}"
+    );
+}
+
 /// A changed copy: bits, bytes, spans, truncations, insertions, up to four of them.
 fn mutate(bytes: &[u8], rng: &mut ChaCha8Rng) -> Vec<u8> {
     let mut out = bytes.to_vec();

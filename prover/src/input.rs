@@ -2,18 +2,28 @@
 //!
 //! The kind of file is known by its first bytes, not by its name. Everything is bounded before it is allocated:
 //! the file by [`MAX_FILE_BYTES`], what a compressed file expands to by the same, the number of values in a file
-//! by [`MAX_VALUES`], the rank by [`MAX_DIMENSIONS`], the arrays in a file by [`MAX_ARRAYS`].
+//! by [`MAX_VALUES`], the rank by [`MAX_DIMENSIONS`], the arrays in a file by [`MAX_ARRAYS`]. JSON is read as a stream: of it
+//! only the values are kept.
 
+mod error;
 mod json;
 mod npy;
 mod npz;
+mod port;
 mod resolve;
+mod sample;
 #[cfg(test)]
 mod tests;
 
-pub use resolve::{Claim, resolve_batch, resolve_inputs, resolve_outputs};
+pub use error::{FormatFault, InputError};
+pub use port::{InputKind, Reading};
+pub use resolve::{
+    Claim, TakenInput, resolve_batch, resolve_claimed_inputs, resolve_inputs, resolve_outputs,
+};
+pub use sample::take_samples;
 
 use crate::files::{self, FileError};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// Largest file in bytes, and most bytes that the members of an `.npz` may have together.
@@ -143,208 +153,54 @@ pub struct InputFile {
     pub arrays: Vec<NamedArray>,
 }
 
-/// Why a file of arrays, or an array for a graph, is refused.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum InputError {
-    /// Cannot be read, or is too large.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// The contents are not those of a file of arrays.
-    #[error("{path}: {fault}")]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        fault: FormatFault,
-    },
-    /// No array has the name of a graph's port.
-    #[error(
-        "{path} has no array for {port:?}: it has {}; none of these fits by name or shape; name the arrays as the graph does: {}",
-        list(found),
-        list(wanted)
-    )]
-    Missing {
-        /// The file.
-        path: PathBuf,
-        /// The port of the graph.
-        port: String,
-        /// Names and shapes of the arrays in the file.
-        found: Vec<String>,
-        /// Names of the graph's ports.
-        wanted: Vec<String>,
-    },
-    /// An array has another shape than the graph's.
-    #[error(
-        "{path}: array {array:?} has shape {found:?}, the graph wants {wanted:?} (a leading 1 may be left out)"
-    )]
-    Shape {
-        /// The file.
-        path: PathBuf,
-        /// The array, or the port when it has no name.
-        array: String,
-        /// Its shape.
-        found: Vec<usize>,
-        /// The graph's shape.
-        wanted: Vec<usize>,
-    },
-    /// Values of a type that the port does not take.
-    #[error("{path}: array {array:?} holds {found}, the graph wants {wanted}")]
-    Type {
-        /// The file.
-        path: PathBuf,
-        /// The array, or the port when it has no name.
-        array: String,
-        /// Type of its values.
-        found: ElementType,
-        /// What the port takes.
-        wanted: String,
-    },
-    /// An integer outside the range of the graph's type.
-    #[error(
-        "{path}: array {array:?}: value {value} at flat index {index} does not fit {wanted}; integers are taken as \
-         quantized already, pass floats to have them quantized"
-    )]
-    Range {
-        /// The file.
-        path: PathBuf,
-        /// The array, or the port when it has no name.
-        array: String,
-        /// Position in the flat data.
-        index: usize,
-        /// The value.
-        value: i64,
-        /// The graph's type.
-        wanted: String,
-    },
-    /// Not a number: it has no quantized value.
-    #[error("{path}: array {array:?}: the value at flat index {index} is NaN, which cannot be quantized")]
-    NotANumber {
-        /// The file.
-        path: PathBuf,
-        /// The array, or the port when it has no name.
-        array: String,
-        /// Position in the flat data.
-        index: usize,
-    },
-    /// The graph's own description of the port is not usable.
-    #[error("the graph's tensor for {port:?} cannot be quantized to: its scale, type or index is not valid")]
-    Port {
-        /// The port of the graph.
-        port: String,
-    },
-    /// A batch whose inputs are too large a tensor.
-    #[error("{batch} inputs {port:?} are too large for one tensor; take a smaller batch")]
-    Batch {
-        /// The port of the graph.
-        port: String,
-        /// Inferences of the batch.
-        batch: usize,
-    },
+/// What ends the reading of a file.
+enum Stop {
+    Format(FormatFault),
+    Read(io::Error),
 }
 
-fn list(names: &[String]) -> String {
-    if names.is_empty() {
-        "no array".to_owned()
-    } else {
-        format!("{names:?}")
+impl From<FormatFault> for Stop {
+    fn from(fault: FormatFault) -> Self {
+        Self::Format(fault)
     }
 }
 
-/// What is wrong with the contents of a file of arrays.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum FormatFault {
-    /// Neither NumPy's formats nor JSON.
-    #[error("this is no .npy, .npz or .json file")]
-    Unknown,
-    /// The file ends within one of its parts.
-    #[error("the file ends within {part}; it is cut off")]
-    Truncated {
-        /// The part.
-        part: &'static str,
-    },
-    /// A NumPy version that is not read.
-    #[error("NumPy format version {major}.{minor} is not supported; versions 1 to 3 are")]
-    NpyVersion {
-        /// Major version.
-        major: u8,
-        /// Minor version.
-        minor: u8,
-    },
-    /// The header of an `.npy` array is not what NumPy writes.
-    #[error("the NumPy header is not valid near byte {at}; save the array again with numpy.save")]
-    NpyHeader {
-        /// Byte within the header.
-        at: usize,
-    },
-    /// A type that is not read.
-    #[error(
-        "values of NumPy type {descr:?} are not supported; convert with .astype(numpy.float32) or to an integer type"
-    )]
-    ElementType {
-        /// NumPy's name of the type.
-        descr: String,
-    },
-    /// More dimensions than [`MAX_DIMENSIONS`].
-    #[error("an array has more than {MAX_DIMENSIONS} dimensions")]
-    Rank,
-    /// An array has no values, or the arrays have more than [`MAX_VALUES`] together.
-    #[error("an array is empty, or the arrays have more than {MAX_VALUES} values together")]
-    Size,
-    /// Data of another length than shape and type say.
-    #[error("the array's data have {found} bytes, its shape and type need {expected}")]
-    DataLength {
-        /// Bytes needed.
-        expected: usize,
-        /// Bytes there.
-        found: usize,
-    },
-    /// An unsigned value of 2^63 or more.
-    #[error("the value at flat index {index} is 2^63 or more")]
-    TooLarge {
-        /// Position in the flat data.
-        index: usize,
-    },
-    /// The archive around the arrays is damaged or of a kind that NumPy does not write.
-    #[error("the .npz archive is not valid: {reason}; save it again with numpy.savez")]
-    Archive {
-        /// What is wrong.
-        reason: &'static str,
-    },
-    /// A name that is used twice, is too long, or is not text.
-    #[error("an array's name is used twice, is longer than {MAX_NAME_BYTES} bytes or is not UTF-8")]
-    Name,
-    /// More arrays than [`MAX_ARRAYS`].
-    #[error("the file has more than {MAX_ARRAYS} arrays")]
-    TooMany,
-    /// Not JSON, or JSON of something else than numbers in nested arrays.
-    #[error("line {line}, column {column}: {reason}")]
-    Json {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-        /// What the JSON reader says.
-        reason: String,
-    },
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Read(error)
+    }
 }
+
+/// Bytes that tell the kinds of files apart.
+const HEAD_BYTES: u64 = 6;
+/// What some programs put before a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads the arrays of a file.
 ///
 /// # Errors
 /// [`InputError::File`] and [`InputError::Format`].
 pub fn read_arrays(path: &Path) -> Result<InputFile, InputError> {
-    let bytes = files::read_limited(path, MAX_FILE_BYTES)?;
-    match parse_arrays(&bytes) {
-        Ok(arrays) => Ok(InputFile {
-            path: path.to_owned(),
-            arrays,
-        }),
-        Err(fault) => Err(InputError::Format {
-            path: path.to_owned(),
-            fault,
-        }),
+    let path = path.to_owned();
+    let file = files::open(&path)?;
+    let length = file.metadata().map(|data| data.len());
+    let mut source = BufReader::new(file).take(MAX_FILE_BYTES + 1);
+    let read = length.map_err(Stop::Read).and_then(|length| match length {
+        // The rest is not read.
+        length if length > MAX_FILE_BYTES => {
+            source.set_limit(0);
+            Ok(Vec::new())
+        }
+        length => parse(&mut source, length),
+    });
+    if source.limit() == 0 {
+        let max = MAX_FILE_BYTES;
+        return Err(FileError::TooLarge { path, max }.into());
+    }
+    match read {
+        Ok(arrays) => Ok(InputFile { path, arrays }),
+        Err(Stop::Format(fault)) => Err(InputError::Format { path, fault }),
+        Err(Stop::Read(source)) => Err(FileError::Read { path, source }.into()),
     }
 }
 
@@ -353,15 +209,32 @@ pub fn read_arrays(path: &Path) -> Result<InputFile, InputError> {
 /// # Errors
 /// What is wrong with them.
 pub fn parse_arrays(bytes: &[u8]) -> Result<Vec<NamedArray>, FormatFault> {
-    let mut budget = MAX_VALUES;
-    if bytes.starts_with(npy::MAGIC) {
-        return Ok(vec![npy::parse(bytes, None, &mut budget)?]);
+    parse(bytes, bytes.len() as u64).map_err(|stop| match stop {
+        Stop::Format(fault) => fault,
+        Stop::Read(_) => FormatFault::Truncated { part: "the bytes" },
+    })
+}
+
+/// Reads a source of about `length` bytes: whole if it is one of NumPy's, as a stream if it is JSON.
+fn parse<R: Read>(mut source: R, length: u64) -> Result<Vec<NamedArray>, Stop> {
+    let mut bytes = Vec::new();
+    source.by_ref().take(HEAD_BYTES).read_to_end(&mut bytes)?;
+    let is_array = bytes.starts_with(npy::MAGIC);
+    if is_array || bytes.starts_with(npz::MAGIC) || bytes.starts_with(npz::MAGIC_EMPTY) {
+        let room = usize::try_from(length).unwrap_or(0);
+        bytes.try_reserve_exact(room).map_err(io::Error::from)?;
+        source.read_to_end(&mut bytes)?;
+        let mut budget = MAX_VALUES;
+        return Ok(if is_array {
+            vec![npy::parse(&bytes, None, &mut budget)?]
+        } else {
+            npz::parse(&bytes, &mut budget)?
+        });
     }
-    if bytes.starts_with(npz::MAGIC) || bytes.starts_with(npz::MAGIC_EMPTY) {
-        return npz::parse(bytes, &mut budget);
-    }
-    match bytes.iter().find(|b| !b.is_ascii_whitespace()) {
-        Some(b'[' | b'{' | b'-' | b'0'..=b'9') => json::parse(bytes, budget),
-        _ => Err(FormatFault::Unknown),
+    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+    match text.iter().find(|b| !b.is_ascii_whitespace()) {
+        None if text.is_empty() => Err(FormatFault::Unknown.into()),
+        None | Some(b'[' | b'{' | b'-' | b'0'..=b'9') => json::parse(text.chain(source), MAX_VALUES),
+        Some(_) => Err(FormatFault::Unknown.into()),
     }
 }

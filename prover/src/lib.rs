@@ -1,5 +1,6 @@
 //! Keys, setup and proofs.
 
+pub mod backend;
 pub mod calibrate;
 mod entropy;
 pub mod files;

@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use inferproof_circuits::plan::{Opening, PlanOptions};
+use inferproof_circuits::plan::PlanOptions;
 use inferproof_circuits::tensor::Tensor;
+use inferproof_prover::backend::opening;
 use inferproof_prover::keys::{KeysError, Model, ModelKeys, Store, setup};
 use inferproof_prover::prove::prove;
 use inferproof_prover::srs::Srs;
@@ -20,13 +21,8 @@ const MODELS: [&[u8]; 2] = [
 const ELEMENT: usize = 32;
 
 fn keys(onnx: &[u8], backend: Backend) -> ModelKeys {
-    let opening = match backend {
-        Backend::Gwc => Opening::Gwc,
-        Backend::Ipa => Opening::Ipa,
-        _ => Opening::Shplonk,
-    };
     let options = PlanOptions {
-        opening,
+        opening: opening(backend).unwrap(),
         ..PlanOptions::default()
     };
     let model = Model::load(onnx, &options).unwrap();

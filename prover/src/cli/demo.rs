@@ -6,10 +6,13 @@ use super::{error::CliError, json, options};
 use inferproof_circuits::plan::PlanOptions;
 use inferproof_circuits::tail::Value;
 use inferproof_circuits::tensor::Tensor;
-use inferproof_prover::input::{InputError, InputFile, NamedArray, parse_arrays, resolve_inputs};
-use inferproof_prover::keys::Model;
+use inferproof_prover::input::{
+    InputError, InputFile, NamedArray, parse_arrays, resolve_inputs, take_samples,
+};
+use inferproof_prover::keys::{Model, ModelKeys};
 use inferproof_prover::prove::{self, Proved};
 use inferproof_verifier::{Backend, ModelId, Trusted, VerifyError, VerifyOptions, verify};
+use serde_json::{Value as Json, json};
 use std::path::PathBuf;
 
 const MODEL: &[u8] = include_bytes!("../../../models/digits_cnn.onnx");
@@ -24,6 +27,9 @@ pub struct Args {
     /// Which digit.
     #[arg(long, default_value_t = 7)]
     digit: usize,
+    /// Prints one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 pub fn run(args: &Args) -> Result<(), CliError> {
@@ -38,36 +44,67 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     })?;
     let label = arrays.iter().find(|a| a.name.as_deref() == Some("labels"));
     let label = label.and_then(|a| a.data.to_f32().get(args.digit).copied());
-    let file = options::take_samples(InputFile { path, arrays }, model.graph(), args.digit, 1)?;
-    file.arrays.iter().take(1).for_each(draw);
+    let file = take_samples(&InputFile { path, arrays }, model.graph(), args.digit, 1)?;
+    if !args.json {
+        file.arrays.iter().take(1).for_each(draw);
+    }
     let inputs = resolve_inputs(&file, model.graph())?;
     let keys = options::make_keys(model, Backend::Shplonk, None, None, false)?;
     let proved = {
         let _progress = Progress::start("proving");
         prove::prove(&keys, &inputs, None)?
     };
+    report(args, &keys, &proved, label)
+}
+
+/// What the network says, what that took, and that a changed output is refused.
+fn report(args: &Args, keys: &ModelKeys, proved: &Proved, label: Option<f32>) -> Result<(), CliError> {
     let outputs = proved.verified.final_outputs()?;
+    let answer = outputs.first().and_then(largest);
+    let file_bytes = proved.file.to_bytes()?.len();
+    let id = keys.verifying().id();
+    let refused = refuse_changed(proved, id)?;
+    if args.json {
+        let mut map = json::ran(keys.graph(), &proved.ran);
+        let more = json!({
+            "digit": args.digit,
+            "answer": answer,
+            "label": label,
+            "model_id": id.to_string(),
+            "proof_bytes": proved.file.proof.len(),
+            "file_bytes": file_bytes,
+            "prove_ms": proved.prove_ms,
+            "verify_ms": proved.verify_ms,
+            "valid": true,
+            "changed_output_valid": false,
+            "insecure_srs": proved.verified.insecure_srs,
+        });
+        if let Json::Object(mut more) = more {
+            map.append(&mut more);
+        }
+        say!("{}", Json::Object(map));
+        return Ok(());
+    }
     say!("{}", json::show_outputs(keys.graph(), &outputs, 1));
     say!("{}", json::exactness(keys.graph(), &proved.ran.differing));
-    let answer = outputs.first().and_then(largest);
     say!(
         "the network says {}, the label is {}",
         answer.map_or("?".to_owned(), |a| a.to_string()),
         label.map_or("?".to_owned(), |l| l.to_string())
     );
-    let file_bytes = proved.file.to_bytes()?.len();
     say!(
         "proved in {:.0} ms, verified in {:.1} ms; proof {} bytes, file with statement and key {file_bytes} bytes",
         proved.prove_ms,
         proved.verify_ms,
         proved.file.proof.len()
     );
-    say!("model id {}", keys.verifying().id());
-    refuse_changed(&proved, keys.verifying().id())
+    say!("model id {id}");
+    say!("{refused}");
+    Ok(())
 }
 
-/// Changes the first value of the claimed output; verification must refuse it.
-fn refuse_changed(proved: &Proved, id: ModelId) -> Result<(), CliError> {
+/// Changes the first value of the claimed output; verification must refuse it. Says how it did.
+fn refuse_changed(proved: &Proved, id: ModelId) -> Result<String, CliError> {
     let wrong = || CliError::Demo {
         what: "a changed output was not refused; please report this",
     };
@@ -90,10 +127,9 @@ fn refuse_changed(proved: &Proved, id: ModelId) -> Result<(), CliError> {
         ..VerifyOptions::default()
     };
     match verify(Trusted::ModelId(id), &file, &options) {
-        Err(error @ VerifyError::Rejected) => {
-            say!("with the first output changed from {before} to {after}: {error}");
-            Ok(())
-        }
+        Err(error @ VerifyError::Rejected) => Ok(format!(
+            "with the first output changed from {before} to {after}: {error}"
+        )),
         _ => Err(wrong()),
     }
 }

@@ -1,6 +1,6 @@
 //! Errors of the program, their texts and exit codes.
 
-use inferproof_circuits::{graph::GraphError, tail::TailError};
+use inferproof_circuits::{graph::GraphError, tail::TailError, tensor::TensorError};
 use inferproof_prover::{
     calibrate::CalibrateError, files::FileError, input::InputError, keys::KeysError, prove::ProveError,
     srs::SrsError,
@@ -8,14 +8,6 @@ use inferproof_prover::{
 use inferproof_verifier::{KeyError, ModelIdError, ProofFileError, VerifyError};
 use std::error::Error;
 use std::path::{Path, PathBuf};
-
-/// Samples that are not there.
-fn missing(sample: usize, batch: usize) -> String {
-    match batch {
-        1 => format!("is no sample {sample}"),
-        _ => format!("are no {batch} samples from {sample} on"),
-    }
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
@@ -47,6 +39,8 @@ pub enum CliError {
     },
     #[error("the network cannot be run on these inputs")]
     Graph(#[from] GraphError),
+    #[error("the batch makes too large a tensor")]
+    Batch(#[from] TensorError),
     #[error("the outputs cannot be computed in the clear")]
     Tail(#[from] TailError),
     #[error(transparent)]
@@ -59,13 +53,6 @@ pub enum CliError {
     Verify(VerifyError),
     #[error("{source} (--allow-insecure-srs)")]
     InsecureSrs { source: VerifyError },
-    #[error("there {} in array {array}, which has shape {shape:?}; samples count from 0", missing(*sample, *batch))]
-    Sample {
-        sample: usize,
-        batch: usize,
-        array: String,
-        shape: Vec<usize>,
-    },
     #[error("the plan with k {k} and {lanes} lanes was not proved: {reason}")]
     Child { k: u32, lanes: u32, reason: String },
     #[error("a plot cannot be drawn: {reason}; the table is in the CSV file")]

@@ -2,9 +2,11 @@
 
 use super::out::say;
 use super::{error::CliError, json, options};
-use inferproof_circuits::graph::Node;
+use inferproof_circuits::batch::stacked_shape;
+use inferproof_circuits::graph::{InputPort, Node, OutputPort, TensorId};
 use inferproof_circuits::ops::NumDiffering;
 use inferproof_circuits::plan::{BOUND_BITS, FIELD_BITS, Prediction};
+use inferproof_circuits::tail::TailOp;
 use inferproof_prover::calibrate;
 use inferproof_prover::keys::Model;
 use inferproof_verifier::Backend;
@@ -32,6 +34,8 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     if args.json {
         let mut map = json::plan(&model);
         map.append(&mut figures(&model));
+        map.insert("inputs".to_owned(), inputs(&model)?);
+        map.insert("outputs".to_owned(), outputs(&model)?);
         map.insert(
             "operators".to_owned(),
             model.graph().nodes.iter().map(|n| layer(&model, n)).collect(),
@@ -49,6 +53,64 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         show_risks(&model);
     }
     Ok(())
+}
+
+/// The tensor of a port, by what a caller needs to fill or read it; that of a batch is stacked.
+fn port(model: &Model, id: TensorId) -> Result<Map<String, Json>, CliError> {
+    let info = model.graph().tensor(id);
+    let shape = stacked_shape(&info.shape, model.plan().batch)?;
+    let mut map = Map::new();
+    map.insert("shape".to_owned(), json!(shape.dims()));
+    map.insert("dtype".to_owned(), info.dtype.to_string().into());
+    map.insert("scale".to_owned(), json!(info.scale));
+    map.insert("zero_point".to_owned(), info.zero_point.into());
+    Ok(map)
+}
+
+/// The graph's inputs by name.
+fn inputs(model: &Model) -> Result<Json, CliError> {
+    let one = |input: &InputPort| {
+        let mut map = port(model, input.tensor)?;
+        map.insert("takes_floats".to_owned(), input.float.into());
+        Ok((input.name.clone(), Json::Object(map)))
+    };
+    model.graph().inputs.iter().map(one).collect()
+}
+
+/// The graph's outputs by name: the proved tensors, with what is computed of them in the clear.
+fn outputs(model: &Model) -> Result<Json, CliError> {
+    let one = |output: &OutputPort| {
+        let mut map = port(model, output.tensor)?;
+        map.insert("in_the_clear".to_owned(), output.tail.iter().map(step).collect());
+        Ok((output.name.clone(), Json::Object(map)))
+    };
+    model.graph().outputs.iter().map(one).collect()
+}
+
+/// An operator in the clear.
+fn step(op: &TailOp) -> Json {
+    let operator = op.kind();
+    match op {
+        TailOp::Dequantize { scale, zero_point } => {
+            json!({"operator": operator, "scale": scale, "zero_point": zero_point})
+        }
+        TailOp::Quantize {
+            scale,
+            zero_point,
+            dtype,
+        } => json!({
+            "operator": operator, "scale": scale, "zero_point": zero_point, "dtype": dtype.to_string(),
+        }),
+        TailOp::Softmax { axis } => json!({"operator": operator, "axis": axis}),
+        TailOp::ArgMax {
+            axis,
+            keep_dims,
+            select_last,
+        } => json!({
+            "operator": operator, "axis": axis, "keep_dims": keep_dims, "select_last": select_last,
+        }),
+        TailOp::Reshape { shape } => json!({"operator": operator, "shape": shape.dims()}),
+    }
 }
 
 /// The soundness account: degrees per challenge and the total error.

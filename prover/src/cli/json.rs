@@ -3,6 +3,7 @@
 use inferproof_circuits::graph::{Graph, NodeDifference};
 use inferproof_circuits::tail::Value;
 use inferproof_circuits::tensor::Tensor;
+use inferproof_prover::input::{ElementType, InputKind, Reading};
 use inferproof_prover::keys::Model;
 use inferproof_prover::prove::Ran;
 use serde_json::{Map, Value as Json, json};
@@ -23,12 +24,58 @@ pub fn tensor(tensor: &Tensor) -> Json {
 
 /// What stands for the answer where there is none.
 pub fn error(message: &str) -> Json {
-    json!({"error": message.trim()})
+    let message = message.trim();
+    json!({"error": message.strip_prefix("error: ").unwrap_or(message)})
 }
 
 /// `{name: ...}` in the order of `names`.
 pub fn named<'a>(names: impl Iterator<Item = &'a str>, values: impl Iterator<Item = Json>) -> Json {
     Json::Object(names.map(str::to_owned).zip(values).collect())
+}
+
+/// What each input was taken as, by name.
+pub fn kinds(kinds: &[InputKind]) -> Json {
+    let values = kinds.iter().map(|kind| {
+        let (taken_as, clamped) = match kind.reading {
+            Reading::Integers => ("integers", 0),
+            Reading::Floats { clamped, .. } => ("floats", clamped),
+        };
+        json!({
+            "element": kind.element.to_string(),
+            "taken_as": taken_as,
+            "values": kind.values,
+            "clamped": clamped,
+            "dtype": kind.dtype.to_string(),
+            "scale": kind.scale,
+            "zero_point": kind.zero_point,
+        })
+    });
+    named(kinds.iter().map(|kind| kind.name.as_str()), values)
+}
+
+/// What each input was taken as, a line each.
+pub fn show_kinds(kinds: &[InputKind]) -> String {
+    let line = |kind: &InputKind| {
+        let (name, count, element) = (&kind.name, kind.values, kind.element);
+        // JSON numbers name themselves.
+        let values = if element == ElementType::Json {
+            ""
+        } else {
+            " values"
+        };
+        let taken = match kind.reading {
+            Reading::Integers => format!("taken as {} integers, quantized already", kind.dtype),
+            Reading::Floats { clamped, .. } => {
+                let (scale, zero_point) = (kind.scale, kind.zero_point);
+                format!(
+                    "taken as floats, quantized to {} with scale {scale} and zero point {zero_point}, {clamped} clamped",
+                    kind.dtype
+                )
+            }
+        };
+        format!("input {name}: {count} {element}{values}, {taken}")
+    };
+    kinds.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Inputs, outputs and exactness of a run.

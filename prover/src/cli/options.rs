@@ -10,8 +10,9 @@ use inferproof_circuits::import::onnx::LoadOptions;
 use inferproof_circuits::plan::{Opening, Optimize, Plan, PlanOptions};
 use inferproof_circuits::quant::Rounding;
 use inferproof_circuits::tensor::Tensor;
+use inferproof_prover::backend;
 use inferproof_prover::files::{self, Cache};
-use inferproof_prover::input::{ArrayData, InputFile, NamedArray, read_arrays, resolve_batch};
+use inferproof_prover::input::{InputKind, Reading, read_arrays, resolve_batch, take_samples};
 use inferproof_prover::keys::{
     Model, ModelKeys, PROVING_KEY_FILE, Store, VERIFYING_KEY_FILE, check_folder, setup,
 };
@@ -46,11 +47,17 @@ pub struct PlanArgs {
     /// What the planner minimizes.
     #[arg(long, value_enum, default_value = "balanced")]
     optimize: Goal,
-    /// Inferences in one proof, along the first axis of inputs and outputs. Part of the model id.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_batch)]
-    batch: usize,
+    #[command(flatten)]
+    batch: BatchArgs,
     #[command(flatten)]
     backend: BackendArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct BatchArgs {
+    /// Inferences in one proof, along the first axis of inputs and outputs. Part of the model id.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_batch)]
+    pub batch: usize,
 }
 
 #[derive(Debug, clap::Args)]
@@ -70,11 +77,7 @@ impl BackendArgs {
     }
 
     pub fn opening(&self) -> Opening {
-        match self.backend {
-            BackendArg::Shplonk => Opening::Shplonk,
-            BackendArg::Gwc => Opening::Gwc,
-            BackendArg::Ipa => Opening::Ipa,
-        }
+        backend::opening(self.backend()).unwrap_or_default()
     }
 
     /// As `--backend` takes it.
@@ -99,7 +102,7 @@ impl PlanArgs {
                 Goal::Memory => Optimize::Memory,
                 Goal::Balanced => Optimize::Balanced,
             },
-            batch: self.batch,
+            batch: self.batch.batch,
             opening: self.backend.opening(),
             ..PlanOptions::default()
         }
@@ -277,7 +280,9 @@ pub fn load_model(path: &Path, plan: &PlanOptions, import: &ImportArgs) -> Resul
 
 #[derive(Debug, clap::Args)]
 pub struct InputArgs {
-    /// Inputs: .npy, .npz or .json.
+    /// Inputs: .npy, .npz or .json. Float arrays are quantized with the model's scale, integer arrays are taken as quantized
+    /// already. JSON numbers are floats where the model takes floats; where it takes integers, numbers without a fraction are
+    /// integers, and floats if any has one.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
     /// Takes this row of files that hold several samples; of a batch, the first of as many rows.
@@ -292,70 +297,54 @@ impl InputArgs {
     }
 
     /// The model's inputs, those of a batch stacked.
-    pub fn load(&self, graph: &Graph, batch: usize) -> Result<Vec<Tensor>, CliError> {
+    pub fn load(&self, graph: &Graph, batch: usize) -> Result<Inputs, CliError> {
         load_inputs(&self.input, graph, self.sample, batch)
     }
 }
 
-/// The model's inputs from a file, or from as many samples of it as the batch has.
+/// A model's inputs, and what each was taken as.
+pub struct Inputs {
+    pub tensors: Vec<Tensor>,
+    pub kinds: Vec<InputKind>,
+}
+
+/// The model's inputs from a file, or from as many samples of it as the batch has. Warns of floats that are likely none.
 pub fn load_inputs(
     path: &Path,
     graph: &Graph,
     sample: Option<usize>,
     batch: usize,
-) -> Result<Vec<Tensor>, CliError> {
+) -> Result<Inputs, CliError> {
     let mut file = read_arrays(path)?;
     if let Some(sample) = sample {
-        file = take_samples(file, graph, sample, batch)?;
+        file = take_samples(&file, graph, sample, batch)?;
     }
-    Ok(resolve_batch(&file, graph, batch)?)
+    let taken = resolve_batch(&file, graph, batch)?;
+    let (tensors, kinds) = taken.into_iter().map(|t| (t.tensor, t.kind)).unzip();
+    let inputs = Inputs { tensors, kinds };
+    for kind in inputs.kinds.iter().filter(|kind| kind.is_suspicious()) {
+        warn(kind);
+    }
+    Ok(inputs)
+}
+
+/// Says on stderr that an input's floats lie far outside what the model covers.
+fn warn(kind: &InputKind) {
+    let (low, high) = kind.range();
+    let Reading::Floats { clamped, .. } = kind.reading else {
+        return;
+    };
+    note!(
+        "warning: input {}: {clamped} of {} values lie outside of {low} to {high}, which is what the model covers, and were \
+         clamped; floats must be in the model's unit (pixels of 0 to 255 are often divided by 255); integers that are quantized \
+         already go in a NumPy array of {}",
+        kind.name,
+        kind.values,
+        kind.dtype
+    );
 }
 
 /// Megabytes, as every command shows sizes.
 pub fn megabytes(bytes: u64) -> f64 {
     f64::from(u32::try_from(bytes >> 10).unwrap_or(u32::MAX)) * 1.024e-3
-}
-
-/// Rows `sample` to `sample + batch - 1` of the first axis of every array that the graph may want: those with the names of
-/// its inputs, or where there is none all that have such rows.
-pub fn take_samples(
-    mut file: InputFile,
-    graph: &Graph,
-    sample: usize,
-    batch: usize,
-) -> Result<InputFile, CliError> {
-    let wanted = |array: &NamedArray| {
-        let name = array.name.as_deref();
-        name.is_none_or(|name| graph.inputs.iter().any(|port| port.name == name))
-    };
-    let named = file.arrays.iter().any(wanted);
-    if named && file.arrays.len() > 1 {
-        file.arrays.retain(wanted);
-    }
-    let several = file.arrays.len() > 1;
-    for array in &mut file.arrays {
-        let missing = || CliError::Sample {
-            sample,
-            batch,
-            array: array.name.clone().unwrap_or_else(|| "without a name".to_owned()),
-            shape: array.shape.clone(),
-        };
-        let count = array.shape.first().copied().unwrap_or(0);
-        let end = sample.checked_add(batch).filter(|end| *end <= count);
-        let Some(end) = end else {
-            if several && !named {
-                continue;
-            }
-            return Err(missing());
-        };
-        let len = array.data.len() / count;
-        let range = sample * len..end * len;
-        array.data = match &array.data {
-            ArrayData::F32(values) => ArrayData::F32(values[range].to_vec()),
-            ArrayData::F64(values) => ArrayData::F64(values[range].to_vec()),
-            ArrayData::I64(values) => ArrayData::I64(values[range].to_vec()),
-        };
-        array.shape[0] = batch;
-    }
-    Ok(file)
 }

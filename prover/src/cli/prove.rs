@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let before = cpu_ms();
     let proved = {
         let _progress = Progress::start("proving");
-        prove::prove(&keys, &inputs, args.nonce)?
+        prove::prove(&keys, &inputs.tensors, args.nonce)?
     };
     let cpu = cpu_ms().zip(before).map(|(after, before)| after - before);
     let bytes = proved.file.to_bytes()?;
@@ -58,6 +58,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     if args.json {
         figures.append(&mut json::ran(keys.graph(), &proved.ran));
         let more = json!({
+            "input_kinds": json::kinds(&inputs.kinds),
             "model_id": id,
             "proof_bytes": proved.file.proof.len(),
             "file_bytes": bytes.len(),
@@ -79,6 +80,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         say!("{}", Json::Object(figures));
         return Ok(());
     }
+    say!("{}", json::show_kinds(&inputs.kinds));
     say!(
         "{}",
         json::show_outputs(keys.graph(), &proved.ran.outputs, keys.plan().batch)

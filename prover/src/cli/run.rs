@@ -25,11 +25,14 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let graph = onnx::load_with(&bytes, &args.import.options())
         .map_err(|source| CliError::model(&args.model, KeysError::from(source)))?;
     let inputs = args.input.load(&graph, 1)?;
-    let ran = prove::run(&graph, &inputs)?;
+    let ran = prove::run(&graph, &inputs.tensors)?;
     if args.json {
-        say!("{}", Json::Object(json::ran(&graph, &ran)));
+        let mut map = json::ran(&graph, &ran);
+        map.insert("input_kinds".to_owned(), json::kinds(&inputs.kinds));
+        say!("{}", Json::Object(map));
         return Ok(());
     }
+    say!("{}", json::show_kinds(&inputs.kinds));
     say!("{}", json::show_outputs(&graph, &ran.outputs, 1));
     say!("{}", json::exactness(&graph, &ran.differing));
     Ok(())

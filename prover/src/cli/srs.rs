@@ -1,10 +1,12 @@
 //! `inferproof srs`
 
 use super::error::CliError;
+use super::options::hex;
 use super::out::{note, say};
 use super::progress::Progress;
 use inferproof_prover::files;
 use inferproof_prover::srs::{ImportOptions, Pin, Srs};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Subcommand)]
@@ -17,6 +19,9 @@ pub enum Command {
         /// Where it goes.
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
+        /// Prints one JSON object.
+        #[arg(long)]
+        json: bool,
     },
     /// Tests every point of a setup file, and the whole.
     Check {
@@ -25,11 +30,17 @@ pub enum Command {
         /// SHA-256 that the file must have, 64 hexadecimal digits.
         #[arg(long, value_name = "H")]
         sha256: Option<String>,
+        /// Prints one JSON object.
+        #[arg(long)]
+        json: bool,
     },
     /// Shows what a setup file is. Tests it as `check` does.
     Info {
         /// The setup file.
         file: PathBuf,
+        /// Prints one JSON object.
+        #[arg(long)]
+        json: bool,
     },
     /// Takes a setup from a ceremony.
     Import {
@@ -53,12 +64,15 @@ pub enum Command {
         /// Where it goes.
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
+        /// Prints one JSON object.
+        #[arg(long)]
+        json: bool,
     },
 }
 
 pub fn run(command: &Command) -> Result<(), CliError> {
     match command {
-        Command::New { k, output } => {
+        Command::New { k, output, json } => {
             files::check_output(output, &[])?;
             let srs = {
                 let _progress = Progress::start("making the setup");
@@ -66,22 +80,25 @@ pub fn run(command: &Command) -> Result<(), CliError> {
             };
             srs.save(output)?;
             note!("INSECURE: whoever made this setup can forge proofs. For tests only.");
-            show(&srs);
+            show(&srs, output, *json);
         }
-        Command::Check { file, sha256 } => {
+        Command::Check { file, sha256, json } => {
             if let Some(hash) = sha256 {
                 check_hash(file, hash)?;
             }
-            show(&open(file)?);
-            say!("all points are in order");
+            show(&open(file)?, file, *json);
+            if !json {
+                say!("all points are in order");
+            }
         }
-        Command::Info { file } => show(&open(file)?),
+        Command::Info { file, json } => show(&open(file)?, file, *json),
         Command::Import {
             ptau,
             raw,
             k,
             pin,
             output,
+            json,
         } => {
             let inputs: Vec<&Path> = ptau.iter().chain(raw).map(PathBuf::as_path).collect();
             files::check_output(output, &inputs)?;
@@ -96,7 +113,7 @@ pub fn run(command: &Command) -> Result<(), CliError> {
                 }
             };
             srs.save(output)?;
-            show(&srs);
+            show(&srs, output, *json);
         }
     }
     Ok(())
@@ -112,8 +129,24 @@ fn check_hash(file: &Path, hash: &str) -> Result<(), CliError> {
     Ok(pin.check_file(file)?)
 }
 
-fn show(srs: &Srs) {
-    let digest: String = srs.digest().iter().map(|b| format!("{b:02x}")).collect();
+/// What a setup is. One that gets here was made here or has been tested.
+fn show(srs: &Srs, file: &Path, json: bool) {
+    let digest = hex(srs.digest().as_ref());
+    if json {
+        say!(
+            "{}",
+            json!({
+                "file": file.display().to_string(),
+                "k": srs.k(),
+                "rows": 1u64 << srs.k(),
+                "digest": digest,
+                "source": srs.source().to_string(),
+                "insecure_srs": srs.is_insecure(),
+                "valid": true,
+            })
+        );
+        return;
+    }
     say!("rows    2^{}", srs.k());
     say!("digest  {digest}");
     say!("source  {}", srs.source());

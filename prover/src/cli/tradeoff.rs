@@ -1,18 +1,20 @@
 //! `inferproof tradeoff`: proof size against time, memory and key size, plan by plan.
 
 mod page;
+mod row;
 
+use self::row::{Measured, Row, goal_name};
 use super::error::CliError;
 use super::options;
 use super::out::say;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
+use inferproof_circuits::batch::stacked_shape;
 use inferproof_circuits::graph::Graph;
 use inferproof_circuits::plan::{K_RANGE, Optimize, Plan, PlanOptions, Rates};
 use inferproof_prover::calibrate;
 use inferproof_prover::files;
 use inferproof_prover::keys::Model;
-use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -32,9 +34,11 @@ pub struct Args {
     /// Inputs to prove: .npy, .npz or .json; zeros when absent.
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// Takes this row of files that hold several samples.
+    /// Takes this row of files that hold several samples; of a batch, the first of as many rows.
     #[arg(long, value_name = "N")]
     sample: Option<usize>,
+    #[command(flatten)]
+    batch: options::BatchArgs,
     #[command(flatten)]
     backend: options::BackendArgs,
     #[command(flatten)]
@@ -47,140 +51,15 @@ pub struct Args {
     json: bool,
 }
 
-/// What one proof took, as `prove --json` says.
-#[derive(Debug, Clone, Copy, Deserialize)]
-pub(super) struct Measured {
-    pub prove_cpu_ms: f64,
-    pub process_cpu_ms: f64,
-    pub prove_ms: f64,
-    pub verify_ms: f64,
-    pub peak_bytes: u64,
-    pub proof_bytes: u64,
-    pub pk_bytes: u64,
-    pub vk_bytes: u64,
-}
-
-/// One plan of the sweep.
-#[derive(Debug, Clone)]
-pub(super) struct Row {
-    pub k: u32,
-    pub lanes: u32,
-    pub limb_split: u32,
-    pub goal: Optimize,
-    pub proof_bytes: u64,
-    pub pk_bytes: u64,
-    pub cpu_ms: f64,
-    pub peak_bytes: u64,
-    pub measured: Option<Measured>,
-    /// The plan that `prove` takes when nothing is said.
-    pub chosen: bool,
-    /// No other plan of the sweep has both a smaller proof and a faster prover.
-    pub on_front: bool,
-}
-
-impl Row {
-    fn new(plan: &Plan, goal: Optimize, rates: &Rates) -> Self {
-        let estimate = plan.work().predict(rates);
-        Self {
-            k: plan.k,
-            lanes: plan.params.lanes,
-            limb_split: plan.params.limb_split,
-            goal,
-            proof_bytes: plan.cost.proof_bytes as u64,
-            pk_bytes: estimate.pk_bytes,
-            cpu_ms: estimate.cpu_ms,
-            peak_bytes: estimate.peak_bytes,
-            measured: None,
-            chosen: false,
-            on_front: false,
-        }
-    }
-
-    /// Processor time, measured where it was.
-    pub(super) fn time_ms(&self) -> f64 {
-        self.measured.map_or(self.cpu_ms, |m| m.process_cpu_ms)
-    }
-
-    /// Largest resident set, measured where it was.
-    pub(super) fn memory(&self) -> u64 {
-        self.measured.map_or(self.peak_bytes, |m| m.peak_bytes)
-    }
-
-    /// Bytes of the proving key, measured where it was.
-    pub(super) fn key_bytes(&self) -> u64 {
-        self.measured.map_or(self.pk_bytes, |m| m.pk_bytes)
-    }
-
-    fn json(&self) -> Json {
-        json!({
-            "k": self.k,
-            "lanes": self.lanes,
-            "limb_split": self.limb_split,
-            "optimize": self.goal,
-            "proof_bytes": self.proof_bytes,
-            "estimate": {"cpu_ms": self.cpu_ms, "peak_bytes": self.peak_bytes, "pk_bytes": self.pk_bytes},
-            "measured": self.measured.map(|m| json!({
-                "process_cpu_ms": m.process_cpu_ms,
-                "prove_cpu_ms": m.prove_cpu_ms,
-                "prove_ms": m.prove_ms,
-                "verify_ms": m.verify_ms,
-                "peak_bytes": m.peak_bytes,
-                "pk_bytes": m.pk_bytes,
-                "vk_bytes": m.vk_bytes,
-            })),
-            "chosen": self.chosen,
-            "on_front": self.on_front,
-        })
-    }
-
-    const CSV_HEADER: &'static str = "k,lanes,limb_split,optimize,proof_bytes,estimated_cpu_ms,estimated_peak_bytes,\
-        estimated_pk_bytes,process_cpu_ms,prove_cpu_ms,prove_ms,verify_ms,peak_bytes,pk_bytes,vk_bytes,chosen,on_front";
-
-    fn csv(&self) -> String {
-        let goal = goal_name(self.goal);
-        let Self {
-            k, lanes, limb_split, ..
-        } = self;
-        let measured = self.measured.map_or_else(
-            || ",,,,,,".to_owned(),
-            |m| {
-                format!(
-                    "{:.1},{:.1},{:.1},{:.2},{},{},{}",
-                    m.process_cpu_ms,
-                    m.prove_cpu_ms,
-                    m.prove_ms,
-                    m.verify_ms,
-                    m.peak_bytes,
-                    m.pk_bytes,
-                    m.vk_bytes
-                )
-            },
-        );
-        format!(
-            "{k},{lanes},{limb_split},{goal},{},{:.1},{},{},{measured},{},{}",
-            self.proof_bytes, self.cpu_ms, self.peak_bytes, self.pk_bytes, self.chosen, self.on_front
-        )
-    }
-}
-
-/// The goal as `--optimize` takes it.
-pub(super) fn goal_name(goal: Optimize) -> &'static str {
-    match goal {
-        Optimize::Time => "time",
-        Optimize::Size => "size",
-        Optimize::Memory => "memory",
-        Optimize::Balanced => "balanced",
-    }
-}
-
 pub fn run(args: &Args) -> Result<(), CliError> {
     let plan = PlanOptions {
         opening: args.backend.opening(),
+        batch: args.batch.batch,
         ..PlanOptions::default()
     };
     let model = options::load_model(&args.model, &plan, &args.import)?;
     if let Some(input) = &args.input {
-        options::load_inputs(input, model.graph(), args.sample, 1)?;
+        options::load_inputs(input, model.graph(), args.sample, args.batch.batch)?;
     }
     std::fs::create_dir_all(&args.out).map_err(|source| files::FileError::Folder {
         path: args.out.clone(),
@@ -271,7 +150,10 @@ fn measure(args: &Args, graph: &Graph, rows: &mut [Row]) -> Result<(), CliError>
     let input = match &args.input {
         Some(path) => path.clone(),
         None => {
-            files::write_bytes(&zeros, zero_inputs(graph).to_string().as_bytes())?;
+            files::write_bytes(
+                &zeros,
+                zero_inputs(graph, args.batch.batch)?.to_string().as_bytes(),
+            )?;
             zeros
         }
     };
@@ -302,6 +184,7 @@ fn prove(args: &Args, row: &Row, input: &Path, folder: &Path) -> Result<Measured
         command.args(["--sample", &sample.to_string()]);
     }
     command.args(["-k", &row.k.to_string()]);
+    command.args(["--batch", &row.batch.to_string()]);
     command.args(["--optimize", goal_name(row.goal)]);
     command.args(["--backend", &args.backend.name()]);
     let rounding = args.import.rounding.to_possible_value();
@@ -327,24 +210,25 @@ fn prove(args: &Args, row: &Row, input: &Path, folder: &Path) -> Result<Measured
     Ok(measured)
 }
 
-/// Inputs that are all zero.
-fn zero_inputs(graph: &Graph) -> Json {
+/// Inputs that are all zero, those of a batch stacked.
+fn zero_inputs(graph: &Graph, batch: usize) -> Result<Json, CliError> {
     let mut inputs = serde_json::Map::new();
     for port in &graph.inputs {
-        let dims = graph.tensor(port.tensor).shape.dims().to_vec();
-        let zeros = dims
+        let shape = stacked_shape(&graph.tensor(port.tensor).shape, batch)?;
+        let zeros = shape
+            .dims()
             .iter()
             .rev()
             .fold(json!(0), |inner, dim| Json::Array(vec![inner; *dim]));
         inputs.insert(port.name.clone(), zeros);
     }
-    Json::Object(inputs)
+    Ok(Json::Object(inputs))
 }
 
 fn show(args: &Args, rows: &[Row]) {
     if args.json {
         let rows: Vec<Json> = rows.iter().map(Row::json).collect();
-        say!("{}", json!({ "plans": rows }));
+        say!("{}", json!({ "batch": args.batch.batch, "plans": rows }));
         return;
     }
     say!("  k lanes  proof B   time s  memory MB   key MB  verify ms");
@@ -367,6 +251,13 @@ fn show(args: &Args, rows: &[Row]) {
             options::megabytes(row.key_bytes()),
             verify
         );
+        if row.batch > 1 {
+            say!(
+                "    per inference: {:>4.0} {:>8.2}",
+                row.byte_share(),
+                row.share(row.time_ms()) / 1e3
+            );
+        }
     }
     say!(
         "{} processor time; {} and {} in {}",

@@ -29,10 +29,15 @@ pub struct Args {
     proofs: Vec<PathBuf>,
     #[command(flatten)]
     trust: trust::TrustArgs,
-    /// The inputs that the proofs must be about.
+    /// The inputs that the proofs must be about: .npy, .npz or .json, read as `prove` does. All inputs and nothing else, but
+    /// for --sample.
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// The outputs that the proofs must be about.
+    /// Takes this row of a file of inputs that holds several samples; of a proof of several inferences, the first of as many
+    /// rows. Such a file may hold other arrays too.
+    #[arg(long, value_name = "N", requires = "input")]
+    sample: Option<usize>,
+    /// The outputs that the proofs must be about: all of them, and nothing else.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// The nonce that the proofs must be bound to: 64 hexadecimal digits.
@@ -58,6 +63,7 @@ type Answer = Result<(Verified, f64), CliError>;
 /// What the statements must be about, beside the model.
 struct Claims {
     inputs: Option<InputFile>,
+    sample: Option<usize>,
     outputs: Option<InputFile>,
 }
 
@@ -66,6 +72,7 @@ pub fn run(args: &Args) -> ExitCode {
     let asked = || -> Result<_, CliError> {
         let claims = Claims {
             inputs: arrays(&args.input)?,
+            sample: args.sample,
             outputs: arrays(&args.output)?,
         };
         Ok((args.trust.read()?, claims))
@@ -179,7 +186,7 @@ fn report(
     claims: &Claims,
 ) -> Result<(), CliError> {
     let (verified, verify_ms) = answer.ok_or(CliError::NoAnswer)??;
-    claims::check(claims.inputs.as_ref(), claims.outputs.as_ref(), &verified)?;
+    claims::check(claims, &verified)?;
     let outputs = verified.final_outputs()?;
     if verified.insecure_srs {
         note!("INSECURE: the proof's setup was made on one machine; whoever made it can forge proofs.");

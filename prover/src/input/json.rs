@@ -1,30 +1,92 @@
 //! JSON: nested arrays of numbers, or an object that names several.
 //!
-//! The text is read in one pass into flat values; no tree is built. A rectangular shape is required.
+//! The text is read in one pass into flat values; no tree is built and neither the text nor its strings are kept. A
+//! rectangular shape is required.
 
 use super::{
     ArrayData, ElementType, FormatFault, MAX_ARRAYS, MAX_DIMENSIONS, MAX_NAME_BYTES, MAX_VALUES, NamedArray,
+    Stop,
 };
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use std::cell::Cell;
 use std::fmt;
+use std::io::{self, Read};
+
+/// Longest string between its quotes: a name of which every byte is escaped.
+const MAX_STRING_BYTES: usize = 6 * MAX_NAME_BYTES;
 
 /// Reads all arrays. `budget`: values that they may have together.
-pub(super) fn parse(bytes: &[u8], budget: usize) -> Result<Vec<NamedArray>, FormatFault> {
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
+pub(super) fn parse<R: Read>(source: R, budget: usize) -> Result<Vec<NamedArray>, Stop> {
+    let seen = Seen::default();
+    let mut reader = serde_json::Deserializer::from_reader(Guard { source, seen: &seen });
     let mut arrays = Vec::new();
     let read = File {
         arrays: &mut arrays,
         budget,
+        seen: &seen,
     }
     .deserialize(&mut reader)
     .and_then(|()| reader.end());
     match read {
         Ok(()) => Ok(arrays),
+        Err(_) if seen.is_long.get() => Err(FormatFault::LongString.into()),
+        Err(error) if error.is_io() => Err(Stop::Read(error.into())),
         Err(error) => Err(FormatFault::Json {
             line: error.line(),
             column: error.column(),
             reason: reason(&error),
-        }),
+        }
+        .into()),
+    }
+}
+
+/// What has passed the guard.
+#[derive(Default)]
+struct Seen {
+    /// Bytes since the quote that opened a string.
+    string: Cell<Option<usize>>,
+    is_escaped: Cell<bool>,
+    is_long: Cell<bool>,
+    /// Signs of a fraction or an exponent outside strings.
+    marks: Cell<u64>,
+}
+
+impl Seen {
+    fn pass(&self, byte: u8) -> io::Result<()> {
+        let Some(length) = self.string.get() else {
+            match byte {
+                b'"' => self.string.set(Some(0)),
+                b'.' | b'e' | b'E' => self.marks.set(self.marks.get() + 1),
+                _ => {}
+            }
+            return Ok(());
+        };
+        let closes = byte == b'"' && !self.is_escaped.get();
+        self.is_escaped.set(byte == b'\\' && !self.is_escaped.get());
+        self.string.set(Some(length + 1).filter(|_| !closes));
+        if length > MAX_STRING_BYTES {
+            self.is_long.set(true);
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(())
+    }
+}
+
+/// Passes one byte at a time, so that what was seen is at most one byte ahead of the parser: the one behind a number. Stops
+/// the parser before it keeps a long string.
+struct Guard<'a, R> {
+    source: R,
+    seen: &'a Seen,
+}
+
+impl<R: Read> Read for Guard<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let one = buffer.get_mut(..1).unwrap_or_default();
+        let count = self.source.read(one)?;
+        if let (1, [byte]) = (count, one) {
+            self.seen.pass(*byte)?;
+        }
+        Ok(count)
     }
 }
 
@@ -44,11 +106,16 @@ fn reason(error: &serde_json::Error) -> String {
 struct File<'a> {
     arrays: &'a mut Vec<NamedArray>,
     budget: usize,
+    seen: &'a Seen,
 }
 
 impl File<'_> {
     fn push_unnamed<E: Error>(self, read: impl FnOnce(&mut Builder) -> Result<(), E>) -> Result<(), E> {
-        let mut builder = Builder::new(self.budget);
+        // A single number has passed already.
+        let mut builder = Builder {
+            marks: 0,
+            ..Builder::new(self.budget, self.seen)
+        };
         read(&mut builder)?;
         self.arrays.push(builder.finish(None)?);
         Ok(())
@@ -94,7 +161,7 @@ impl<'de> Visitor<'de> for File<'_> {
             if self.arrays.len() == MAX_ARRAYS {
                 return Err(A::Error::custom(FormatFault::TooMany));
             }
-            let mut builder = Builder::new(self.budget);
+            let mut builder = Builder::new(self.budget, self.seen);
             map.next_value_seed(Node {
                 builder: &mut builder,
                 depth: 0,
@@ -108,12 +175,12 @@ impl<'de> Visitor<'de> for File<'_> {
 }
 
 /// One array, or one number in it, at `depth`.
-struct Node<'a> {
-    builder: &'a mut Builder,
+struct Node<'a, 'b> {
+    builder: &'a mut Builder<'b>,
     depth: usize,
 }
 
-impl<'de> DeserializeSeed<'de> for Node<'_> {
+impl<'de> DeserializeSeed<'de> for Node<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
@@ -121,7 +188,7 @@ impl<'de> DeserializeSeed<'de> for Node<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Node<'_> {
+impl<'de> Visitor<'de> for Node<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -158,22 +225,27 @@ impl<'de> Visitor<'de> for Node<'_> {
 }
 
 /// Collects values and the shape.
-struct Builder {
+struct Builder<'a> {
     /// Length of the arrays at each depth, once one of them has ended.
     lengths: Vec<Option<usize>>,
     /// Depth of the numbers, once one was seen.
     leaf: Option<usize>,
     data: ArrayData,
     budget: usize,
+    seen: &'a Seen,
+    /// Marks in the numbers so far.
+    marks: u64,
 }
 
-impl Builder {
-    fn new(budget: usize) -> Self {
+impl<'a> Builder<'a> {
+    fn new(budget: usize, seen: &'a Seen) -> Self {
         Self {
             lengths: Vec::new(),
             leaf: None,
             data: ArrayData::I64(Vec::new()),
             budget,
+            seen,
+            marks: seen.marks.get(),
         }
     }
 
@@ -237,18 +309,32 @@ impl Builder {
     }
 
     fn unsigned<E: Error>(&mut self, value: u64, depth: usize) -> Result<(), E> {
-        let value = i64::try_from(value).map_err(|_| E::custom("an integer is 2^63 or more"))?;
+        let value = i64::try_from(value).map_err(|_| wide())?;
         self.integer(value, depth)
     }
 
+    /// A number that the parser has as a float. Written as an integer it is -0, or too large for one.
     fn float<E: Error>(&mut self, value: f64, depth: usize) -> Result<(), E> {
+        if self.seen.marks.get() == self.marks {
+            return if value == 0.0 {
+                self.integer(0, depth)
+            } else {
+                Err(wide())
+            };
+        }
+        self.marks = self.seen.marks.get();
         self.number(depth)?;
-        if let ArrayData::I64(values) = &self.data {
-            self.data = ArrayData::F64(values.iter().map(|v| *v as f64).collect());
+        if let ArrayData::I64(values) = &mut self.data {
+            let values = std::mem::take(values);
+            self.data = ArrayData::F64(values.into_iter().map(|v| v as f64).collect());
         }
         if let ArrayData::F64(values) = &mut self.data {
             values.push(value);
         }
         Ok(())
     }
+}
+
+fn wide<E: Error>() -> E {
+    E::custom("an integer needs more than 64 bits; write it with a fraction if it is a float")
 }

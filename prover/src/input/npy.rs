@@ -67,9 +67,10 @@ pub(super) fn parse(
 /// Number of values of a shape, taken from the budget.
 pub(super) fn count_values(shape: &[usize], budget: &mut usize) -> Result<usize, FormatFault> {
     let count = shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
-    let count = count
-        .filter(|n| *n > 0 && *n <= *budget)
-        .ok_or(FormatFault::Size)?;
+    if shape.contains(&0) {
+        return Err(FormatFault::Empty);
+    }
+    let count = count.filter(|n| *n <= *budget).ok_or(FormatFault::Size)?;
     *budget -= count;
     Ok(count)
 }

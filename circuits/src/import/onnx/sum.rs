@@ -54,7 +54,7 @@ impl<'m> Importer<'m> {
         let shape = x.shape.clone();
         let (channels, inner) = channels_of(shape.dims(), &constant.ints.dims).ok_or_else(|| {
             node.shapes(
-                "a constant is added only along one axis of the activation; the constant is",
+                "a constant is added to an activation only along one of its axes, as one value for each position on it",
                 &constant.ints.dims,
             )
         })?;

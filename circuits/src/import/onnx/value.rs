@@ -31,7 +31,12 @@ impl PartialEq for Quant {
 impl Quant {
     /// `clamp(rne(x / s) + z)`; infinities go to the ends of the range.
     pub fn quantize(&self, x: f32) -> i32 {
-        round_clamp_f32(x / self.scale, self.zero_point, self.dtype.min(), self.dtype.max())
+        round_clamp_f32(
+            x / self.scale,
+            self.zero_point,
+            self.dtype.min(),
+            self.dtype.max(),
+        )
     }
 
     /// The form that the operators take.

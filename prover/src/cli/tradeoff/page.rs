@@ -2,7 +2,7 @@
 
 use super::super::error::CliError;
 use super::super::options::megabytes;
-use super::{Row, goal_name};
+use super::row::{Row, goal_name};
 use plotters::prelude::*;
 use std::fmt::Write as _;
 
@@ -49,6 +49,10 @@ pub(super) fn html(model: &str, rows: &[Row]) -> Result<String, CliError> {
         plots.push_str(&plot(axis, rows)?);
     }
     let measured = rows.iter().any(|r| r.measured.is_some());
+    let batch = match rows.first() {
+        Some(row) if row.batch > 1 => format!(" {} inferences in one proof.", row.batch),
+        _ => String::new(),
+    };
     let note = if measured {
         "Each plan proved once, in a process of its own, with its keys in files; processor time and memory are those of the whole process."
     } else {
@@ -59,7 +63,7 @@ pub(super) fn html(model: &str, rows: &[Row]) -> Result<String, CliError> {
          <style>body{{font:15px/1.5 sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222}}\
          table{{border-collapse:collapse;margin-top:1rem}}td,th{{padding:.25rem .8rem;text-align:right;border-bottom:1px solid #ddd}}\
          .plots{{display:flex;flex-wrap:wrap;gap:1rem}}.chosen{{color:#c43c28;font-weight:bold}}.front{{color:#1e5aaa}}</style></head>\n\
-         <body><h1>Proof size against time</h1><p>Model <code>{}</code>. {note} \
+         <body><h1>Proof size against time</h1><p>Model <code>{}</code>.{batch} {note} \
          <span class=\"chosen\">Red</span>: the plan that is taken by default. \
          <span class=\"front\">Blue</span>: no plan has both a smaller proof and a faster prover.</p>\n\
          <div class=\"plots\">{plots}</div>\n{}</body></html>\n",
@@ -77,7 +81,8 @@ fn escape(text: &str) -> String {
 fn table(rows: &[Row]) -> String {
     let mut table = String::from(
         "<table><tr><th>k</th><th>lanes</th><th>--optimize</th><th>proof bytes</th><th>time s</th><th>estimated s</th>\
-         <th>memory MB</th><th>estimated MB</th><th>proving key MB</th><th>verifying key bytes</th><th>verify ms</th></tr>\n",
+         <th>memory MB</th><th>estimated MB</th><th>proving key MB</th><th>verifying key bytes</th><th>verify ms</th>\
+         <th>proof bytes per inference</th><th>time s per inference</th><th>verify ms per inference</th></tr>\n",
     );
     for row in rows {
         let class = match (row.chosen, row.on_front) {
@@ -91,7 +96,7 @@ fn table(rows: &[Row]) -> String {
         let _ = writeln!(
             table,
             "<tr class=\"{class}\"><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.2}</td><td>{}</td><td>{:.0}</td>\
-             <td>{:.1}</td><td>{}</td><td>{}</td></tr>",
+             <td>{:.1}</td><td>{}</td><td>{}</td><td>{:.0}</td><td>{:.3}</td><td>{}</td></tr>",
             row.k,
             row.lanes,
             goal_name(row.goal),
@@ -103,6 +108,9 @@ fn table(rows: &[Row]) -> String {
             megabytes(row.key_bytes()),
             measured(m.map(|m| m.vk_bytes.to_string())),
             measured(m.map(|m| format!("{:.1}", m.verify_ms))),
+            row.byte_share(),
+            row.share(row.time_ms()) / 1e3,
+            measured(m.map(|m| format!("{:.3}", row.share(m.verify_ms)))),
         );
     }
     table.push_str("</table>\n");
@@ -172,12 +180,14 @@ fn draw(axis: &Axis, points: &[(f64, f64, &Row)], svg: &mut String) -> Result<()
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Measured, mark_front};
+    use super::super::mark_front;
+    use super::super::row::Measured;
     use super::*;
     use inferproof_circuits::plan::Optimize;
 
     fn row(k: u32, proof_bytes: u64, cpu_ms: f64) -> Row {
         Row {
+            batch: 4,
             k,
             lanes: 1,
             limb_split: 1,
@@ -222,6 +232,12 @@ mod tests {
             vk_bytes: 900,
         });
         let page = html("m", &rows).unwrap();
+        assert!(page.contains("4 inferences in one proof"));
+        // A quarter of 3000 bytes, 50 ms and 3 ms.
+        assert!(
+            page.contains("<td>750</td><td>0.013</td><td>0.750</td>"),
+            "{page}"
+        );
         assert_eq!(page.matches("<svg").count(), 4);
         assert!(page.contains("k 10 L 1") && page.ends_with("</html>\n"));
         assert!(

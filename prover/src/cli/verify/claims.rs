@@ -1,29 +1,37 @@
 //! What the caller says that a statement must be.
 
+use super::Claims;
 use crate::cli::error::CliError;
+use inferproof_circuits::batch::depth;
 use inferproof_circuits::graph::{Graph, InputPort, OutputPort, TensorId, TensorInfo};
 use inferproof_circuits::statement::PublicPort;
 use inferproof_circuits::tail::Value;
 use inferproof_circuits::tensor::Tensor;
-use inferproof_prover::input::{ArrayData, Claim, InputFile, NamedArray, resolve_inputs, resolve_outputs};
+use inferproof_prover::input::{
+    ArrayData, Claim, NamedArray, resolve_claimed_inputs, resolve_inputs, resolve_outputs, take_samples,
+};
 use inferproof_verifier::Verified;
 
 /// Compares the statement with what the caller says it must be.
-pub fn check(
-    inputs: Option<&InputFile>,
-    outputs: Option<&InputFile>,
-    verified: &Verified,
-) -> Result<(), CliError> {
+pub fn check(claims: &Claims, verified: &Verified) -> Result<(), CliError> {
     let graph = edges(verified);
-    if let Some(arrays) = inputs {
-        let inputs = resolve_inputs(arrays, &graph)?;
+    if let Some(arrays) = &claims.inputs {
+        let inputs = match claims.sample {
+            Some(sample) => {
+                let batch = (verified.inputs.first()).map_or(1, |(port, tensor)| depth(tensor, &port.shape));
+                resolve_inputs(&take_samples(arrays, &graph, sample, batch)?, &graph)?
+            }
+            None => resolve_claimed_inputs(arrays, &graph)?,
+        };
         for ((port, tensor), expected) in verified.inputs.iter().zip(&inputs) {
             if tensor != expected {
                 return Err(CliError::claim("input", &port.name));
             }
         }
     }
-    let Some(arrays) = outputs else { return Ok(()) };
+    let Some(arrays) = &claims.outputs else {
+        return Ok(());
+    };
     let claims = resolve_outputs(arrays, &graph)?;
     let finals = verified.final_outputs()?;
     for (((port, tensor), claim), value) in verified.outputs.iter().zip(&claims).zip(&finals) {
