@@ -187,26 +187,26 @@ impl Plan {
     ) -> Result<Option<Self>, PlanError> {
         // Rows of the walk over exponents, which depends on the lanes, from the plans that were built.
         let mut walks: HashMap<usize, usize> = HashMap::new();
+        // By lanes, rows that the walk has at least.
+        let mut fewest: HashMap<usize, usize> = HashMap::new();
         for candidate in cost::candidates(graph, lowered, demand, options) {
             let room = (1usize << candidate.k) - RESERVED_ROWS;
             let walk = walks.get(&candidate.lanes).copied().unwrap_or(0);
-            if candidate.glue_rows + walk > room {
+            let least = fewest.get(&candidate.lanes).copied().unwrap_or(0);
+            if (candidate.glue_rows + walk).max(least) > room {
                 continue;
             }
             let built = match Self::build(graph, lowered, candidate, options)? {
                 Ok(built) => built,
                 Err(walk) => {
-                    walks.insert(candidate.lanes, walk);
+                    fewest.insert(candidate.lanes, walk);
                     continue;
                 }
             };
             if built.cost.rows_needed() <= room {
                 return Ok(Some(built));
             }
-            let walk = built
-                .cost
-                .glue_rows
-                .saturating_sub(candidate.glue_rows + built.glue_begins());
+            let walk = built.cost.glue_rows.saturating_sub(candidate.glue_rows);
             let known = walks.entry(candidate.lanes).or_insert(walk);
             *known = walk.min(*known);
         }
@@ -359,7 +359,7 @@ impl Plan {
         })
     }
 
-    /// Log2 of the number of rows that can carry constraints, exclusive end.
+    /// Number of rows that can carry constraints.
     pub(crate) fn active_rows(&self) -> usize {
         (1 << self.k) - RESERVED_ROWS
     }

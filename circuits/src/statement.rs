@@ -17,7 +17,7 @@ use halo2_proofs::halo2curves::bn256::Fr;
 use instance::Packed;
 use serde::{Deserialize, Serialize};
 
-/// Version of the circuit: any change of a constraint or of the layout changes it.
+/// Version of the circuit: any change of a constraint, or of what a descriptor means, changes it.
 pub const CIRCUIT_VERSION: u32 = 2;
 /// As [`CIRCUIT_VERSION`], of a circuit for several inferences.
 pub const BATCH_VERSION: u32 = 3;
@@ -40,6 +40,12 @@ pub enum StatementError {
         "circuit version {found}, this program knows versions {CIRCUIT_VERSION} to {FOLDED_VERSION}; make the key again"
     )]
     Version {
+        /// Version found.
+        found: u32,
+    },
+    /// Folded public rows of a circuit that an older program made.
+    #[error("circuit version {found} with folded public rows is of an older program; make the key again")]
+    Folded {
         /// Version found.
         found: u32,
     },
@@ -179,8 +185,12 @@ impl Descriptor {
     /// [`StatementError`] with the first contradiction.
     pub fn validate(&self) -> Result<(), StatementError> {
         let wrong = |what| StatementError::Descriptor { what };
-        if self.params.folded.is_some() != (self.version == FOLDED_VERSION) {
-            return Err(StatementError::Version { found: self.version });
+        match (self.params.folded, self.version) {
+            (Some(_), found @ (CIRCUIT_VERSION | BATCH_VERSION)) => {
+                return Err(StatementError::Folded { found });
+            }
+            (None, FOLDED_VERSION) => return Err(wrong("folded rows")),
+            _ => {}
         }
         match (self.version, self.num_inferences()) {
             (CIRCUIT_VERSION, 1) | (BATCH_VERSION, 2..=MAX_BATCH) | (FOLDED_VERSION, 1..=MAX_BATCH) => {}

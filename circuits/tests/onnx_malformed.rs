@@ -9,9 +9,10 @@
 mod common;
 
 use common::shared;
-use common::writer::{Dim, Message, Model, float, int8, int64, node, tensor, with_int};
+use common::writer::{Dim, Message, Model, float, int8, int64, node, tensor, value, with_int, with_ints};
 use inferproof_circuits::import::ImportError as E;
 use inferproof_circuits::import::onnx::{LoadOptions, MAX_BYTES, MAX_DEPTH, MAX_NODES, load, load_with};
+use inferproof_circuits::ops::OpError;
 use inferproof_circuits::tensor::Shape;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -148,6 +149,31 @@ fn copies_are_bounded() {
     let mut model = Model::small();
     model.outputs = vec![model.outputs[0].clone(); 65];
     assert_refused!(model, E::TooMany { what, .. } if what.contains("outputs"));
+}
+
+/// Averages over a million different numbers of values: each number would have a divisor, and a staircase to fit.
+#[test]
+fn averages_over_many_numbers_of_values_are_refused() {
+    let model = |size: i64, padded: i64| {
+        let dims = [1, 1, size, size].map(Dim::Fixed);
+        let mut model = Model::small().with_input(1, &dims);
+        let pool = node("AveragePool", &["x_f"], &["r"]);
+        let pool = with_ints(pool, "kernel_shape", &[size, size]);
+        let pool = with_ints(pool, "pads", &[size - 1; 4]);
+        model.nodes = [
+            &model.nodes[..2],
+            &[with_int(pool, "count_include_pad", padded)],
+            &model.nodes[7..8],
+        ]
+        .concat();
+        model.outputs = vec![value("y_q", 3, &[])];
+        model
+    };
+    assert_refused!(model(2048, 0), E::Op { source, .. } if matches!(**source, OpError::ManyCounts { .. }));
+    assert_refused!(model(64, 0), E::Op { source, .. } if matches!(**source, OpError::ManyCounts { .. }));
+    // Below the number of divisors, and with one number for all windows.
+    assert_eq!(load(&model(7, 0).bytes()).unwrap().nodes.len(), 1);
+    assert_eq!(load(&model(64, 1).bytes()).unwrap().nodes.len(), 1);
 }
 
 /// A bias with more axes than the product would change its shape.

@@ -35,8 +35,15 @@ fn network(seed: u64) -> Graph {
     b.finish(&[y])
 }
 
+/// A plan that folds from `fold_from` rows on, with twice the rows where the glue program would leave no room.
 fn plan(graph: &Graph, lanes: u32, fold_from: usize) -> Plan {
-    plan_with(graph, lanes, fold_from, None)
+    let plan = plan_with(graph, lanes, fold_from, None);
+    if plan.params.folded.is_some() == (fold_from == 1) {
+        return plan;
+    }
+    let wide = plan_with(graph, lanes, fold_from, Some(plan.k + 1));
+    assert!(wide.params.folded.is_some());
+    wide
 }
 
 fn plan_with(graph: &Graph, lanes: u32, fold_from: usize, k: Option<u32>) -> Plan {
@@ -64,8 +71,7 @@ fn folded_statements_are_satisfied_by_honest_witnesses_alone() {
     for seed in 0..3 {
         let graph = everything(seed, DType::I8).unwrap();
         for lanes in [1, 2, 5, 7, 10] {
-            let k = plan(&graph, lanes, usize::MAX).k + 1;
-            let plan = plan_with(&graph, lanes, 1, Some(k));
+            let plan = plan(&graph, lanes, 1);
             let descriptor = Descriptor::new(&graph, &plan).unwrap();
             descriptor.validate().unwrap();
             assert!(plan.params.folded.is_some(), "{lanes} lanes");
@@ -86,7 +92,7 @@ fn folded_statements_are_satisfied_by_honest_witnesses_alone() {
 #[test]
 fn public_rows_are_folded_where_the_glue_program_leaves_room() {
     let graph = everything(0, DType::I8).unwrap();
-    let narrow = plan(&graph, 5, 1);
+    let narrow = plan_with(&graph, 5, 1, None);
     assert_eq!(
         (narrow.k, narrow.params.folded),
         (plan(&graph, 5, usize::MAX).k, None)

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::graph::TensorInfo;
 use crate::quant::{
-    ChannelRequantize, QuantError, Requantize, Target, TensorQuant, f32_of, fit_channel, fit_shared,
-    requantize_f32, round_clamp_f32, strict_channel,
+    ChannelRequantize, DIVISORS, QuantError, Requantize, Target, TensorQuant, f32_of, fit_channel,
+    fit_shared, requantize_f32, round_clamp_f32, strict_channel,
 };
 use crate::tensor::DType;
 use serde::{Deserialize, Serialize};
@@ -107,6 +107,7 @@ impl AvgPool {
             kind,
         };
         pool.check_sizes()?;
+        pool.check_counts()?;
         let counts = pool.counts().distinct;
         let targets = counts.iter().map(|n| pool.staircase(*n, x, y));
         let targets = targets.collect::<Result<Vec<_>, _>>()?;
@@ -117,9 +118,23 @@ impl AvgPool {
         Ok(pool)
     }
 
-    /// How many values each window averages: its taps inside the input, or all taps where padding is counted.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
+    /// Where windows average different numbers of values, each number has a divisor of its own.
+    fn check_counts(&self) -> Result<(), OpError> {
+        let (rows, columns) = self.counts_along();
+        let most = |counts: &[usize]| counts.iter().copied().max().unwrap_or(0);
+        let varies = |counts: &[usize]| counts.windows(2).any(|pair| pair[0] != pair[1]);
+        let largest = most(&rows).saturating_mul(most(&columns));
+        if (varies(&rows) || varies(&columns)) && largest >= DIVISORS.end as usize {
+            return Err(OpError::ManyCounts {
+                values: largest,
+                limit: DIVISORS.end as usize,
+            });
+        }
+        Ok(())
+    }
+
+    /// How many values windows average along each axis.
+    fn counts_along(&self) -> (Vec<usize>, Vec<usize>) {
         let (vertical, horizontal) = self.window.axes();
         let along = |axis: &super::window::Axis, kernel: usize| {
             let inside = |at| match self.kind {
@@ -128,8 +143,16 @@ impl AvgPool {
             };
             (0..axis.output).map(inside).collect::<Vec<_>>()
         };
-        let rows = along(&vertical, self.window.kernel.0);
-        let columns = along(&horizontal, self.window.kernel.1);
+        (
+            along(&vertical, self.window.kernel.0),
+            along(&horizontal, self.window.kernel.1),
+        )
+    }
+
+    /// How many values each window averages: its taps inside the input, or all taps where padding is counted.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let (rows, columns) = self.counts_along();
         let of = |counts: &[usize]| counts.iter().copied().collect::<BTreeSet<_>>();
         let products = of(&rows)
             .into_iter()
@@ -310,6 +333,7 @@ impl AvgPool {
     /// What [`AvgPool::new`] returns, [`OpError::Shape`], [`OpError::Mismatch`], [`OpError::Bounds`].
     pub fn validate(&self, x: &TensorInfo, y: &TensorInfo) -> Result<(), OpError> {
         self.check_sizes()?;
+        self.check_counts()?;
         check_planes("average pool input", x, self.channels, self.window.input)?;
         check_planes("average pool output", y, self.channels, self.window.output)?;
         check_input("average pool input", x, self.z_x)?;

@@ -60,6 +60,17 @@ pub enum OpError {
         /// The weight, zero point subtracted.
         weight: i32,
     },
+    /// Averages over different and large numbers of values.
+    #[error(
+        "average pool: windows over the edge average fewer values than the {values} of others; with padding that is not \
+         counted the numbers stay below {limit}; take a smaller kernel or count the padding"
+    )]
+    ManyCounts {
+        /// The largest number.
+        values: usize,
+        /// The numbers stay below.
+        limit: usize,
+    },
     /// A pooling window without any tap inside the input.
     #[error("{what}: the window of output row or column {at} lies outside the input; reduce the padding")]
     EmptyWindow {

@@ -29,8 +29,10 @@ pub enum Optimize {
 pub struct Cost {
     /// Rows of the tape.
     pub tape_rows: usize,
-    /// Rows up to the end of the glue program (weights, identities, overhang).
+    /// Rows of the glue program (weights, identities, overhang).
     pub glue_rows: usize,
+    /// Rows before it: the public ones, where they are folded.
+    pub glue_begins: usize,
     /// Rows of the lookup table.
     pub table_rows: usize,
     /// Requantized and pooled values; graph inputs not counted.
@@ -71,7 +73,8 @@ impl Cost {
     /// Rows that must be had.
     #[must_use]
     pub fn rows_needed(&self) -> usize {
-        self.tape_rows.max(self.glue_rows).max(self.table_rows)
+        let glue = self.glue_begins + self.glue_rows;
+        self.tape_rows.max(glue).max(self.table_rows)
     }
 
     /// Counts of a built plan.
@@ -82,7 +85,8 @@ impl Cost {
         let inputs = graph.inputs.len();
         Self {
             tape_rows: plan.rows.len(),
-            glue_rows: plan.program.rows.len(),
+            glue_rows: plan.program.rows.len() - plan.glue_begins(),
+            glue_begins: plan.glue_begins(),
             table_rows: p.table_rows(),
             activations: plan.lowered.homes.iter().skip(inputs).map(values).sum(),
             inputs: plan.lowered.homes.iter().take(inputs).map(values).sum(),
@@ -163,7 +167,15 @@ fn tape_rows(lowered: &Lowered, lanes: usize) -> usize {
         let g = &h.geometry;
         let phases = (0..g.phases.0).flat_map(|a| (0..g.phases.1).map(move |b| (a, b)));
         let per_channel: usize = phases
-            .map(|p| g.plane_size(p).0 * g.starts(p.1, lanes, &h.breaks).len())
+            .map(|p| {
+                let (height, width) = g.plane_size(p);
+                let chunks = if h.breaks.is_empty() {
+                    width.div_ceil(lanes)
+                } else {
+                    g.starts(p.1, lanes, &h.breaks).len()
+                };
+                height * chunks
+            })
             .sum();
         g.channels * per_channel
     };

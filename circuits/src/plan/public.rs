@@ -6,7 +6,7 @@ use super::lower::Lowered;
 use crate::graph::Graph;
 use crate::params::INSTANCE_BYTES;
 
-/// Public rows from which on several share an instance value: less for the verifier to hash and evaluate (about 0.2 ms
+/// Public rows from which on several share an instance value, where the glue program leaves room: less for the verifier to hash and evaluate (about 0.2 ms
 /// for a thousand values), for 32 bytes of proof.
 pub const FOLD_FROM: usize = 1024;
 

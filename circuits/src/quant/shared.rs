@@ -39,9 +39,13 @@ where
         .saturating_abs()
         .max(widest.1.saturating_abs())
         .saturating_add(1);
+    let multipliers = multipliers(slope, counts);
+    if multipliers.is_empty() {
+        return Err(none());
+    }
     let staircases: Vec<Steps> = targets.iter().map(steps).collect();
     let mut best: Option<(Vec<Fitted>, u64)> = None;
-    for shared in multipliers(slope, counts) {
+    for shared in multipliers {
         let limit = best.as_ref().map_or(u64::MAX, |(_, cost)| *cost);
         if let Some(found) = fit_all(shared, counts, &staircases, acc, limit) {
             let exact = found.1 == 0;

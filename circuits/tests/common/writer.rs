@@ -78,6 +78,14 @@ pub fn with_int(node: Message, name: &str, value: i64) -> Message {
     node.message(5, &Message::default().bytes(1, name).int(3, value).int(20, 2))
 }
 
+/// The node with an attribute of integers.
+pub fn with_ints(node: Message, name: &str, values: &[i64]) -> Message {
+    let attribute = values
+        .iter()
+        .fold(Message::default().bytes(1, name), |m, v| m.int(8, *v));
+    node.message(5, &attribute.int(20, 7))
+}
+
 /// A dimension of an input.
 #[derive(Debug, Clone, Copy)]
 pub enum Dim {

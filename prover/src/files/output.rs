@@ -14,6 +14,9 @@ const MAX_LINKS: usize = 40;
 /// Permission bits that a replaced file hands on: those for user, group and others.
 #[cfg(unix)]
 const PERMISSIONS: u32 = 0o777;
+/// Of these, those for the group.
+#[cfg(unix)]
+const GROUP: u32 = 0o070;
 
 /// Writes a file whole or not at all: into a temporary file of the same folder, then flush, sync and rename.
 /// When `fill` fails, the disk is full or the run is killed, what stood at `path` before stands there still. Other hard
@@ -170,10 +173,15 @@ fn follow(path: &Path) -> io::Result<PathBuf> {
 fn hand_on(old: &Metadata, new: &File) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
     let found = new.metadata()?;
+    let mut mode = old.mode() & PERMISSIONS;
     if (found.uid(), found.gid()) != (old.uid(), old.gid()) {
-        drop(fchown(new, Some(old.uid()), Some(old.gid())));
+        let group = || fchown(new, None, Some(old.gid()));
+        if fchown(new, Some(old.uid()), Some(old.gid())).is_err() && group().is_err() {
+            // What the old group was allowed is not for another one.
+            mode &= !GROUP;
+        }
     }
-    new.set_permissions(PermissionsExt::from_mode(old.mode() & PERMISSIONS))
+    new.set_permissions(PermissionsExt::from_mode(mode))
 }
 
 #[cfg(not(unix))]
@@ -181,17 +189,26 @@ fn hand_on(old: &Metadata, new: &File) -> io::Result<()> {
     new.set_permissions(old.permissions())
 }
 
-/// Whether both paths lead to one file. Paths that lead nowhere do not.
-#[cfg(unix)]
+/// Whether both paths lead to one file, or would if it existed.
 fn same_file(a: &Path, b: &Path) -> bool {
+    same_existing_file(a, b) || resolved(a).is_some_and(|a| resolved(b) == Some(a))
+}
+
+/// The path without links, of a file that need not exist in a folder that does.
+fn resolved(path: &Path) -> Option<PathBuf> {
+    let new = || Some(folder_of(path).canonicalize().ok()?.join(path.file_name()?));
+    path.canonicalize().ok().or_else(new)
+}
+
+#[cfg(unix)]
+fn same_existing_file(a: &Path, b: &Path) -> bool {
     let metadata = std::fs::metadata(a).and_then(|a| Ok((a, std::fs::metadata(b)?)));
     metadata.is_ok_and(|(a, b)| is_same(&a, &b))
 }
 
 #[cfg(not(unix))]
-fn same_file(a: &Path, b: &Path) -> bool {
-    let paths = a.canonicalize().and_then(|a| Ok((a, b.canonicalize()?)));
-    paths.is_ok_and(|(a, b)| a == b)
+fn same_existing_file(_: &Path, _: &Path) -> bool {
+    false
 }
 
 #[cfg(unix)]
@@ -248,6 +265,8 @@ mod tests {
         check_output(&path, &[&folder.path().join("b")]).unwrap();
         let input = check_output(&path, &[&folder.path().join("./a")]);
         assert!(matches!(input, Err(FileError::AlsoInput { .. })));
+        let unmade = check_output(&folder.path().join("d"), &[&folder.path().join("./d")]);
+        assert!(matches!(unmade, Err(FileError::AlsoInput { .. })));
         for file in [folder.path(), &folder.path().join("c/")] {
             let refused = write_bytes(file, b"x");
             assert!(matches!(refused, Err(FileError::Unfit { kind: "a folder", .. })));

@@ -19,6 +19,17 @@ pub(super) struct Tap {
 /// Most taps times positions of one plane: each pair outside the window is looked at.
 const MAX_READS: usize = 1 << 25;
 
+fn check_reads(reads: usize) -> Result<(), PlanError> {
+    if reads > MAX_READS {
+        return Err(PlanError::TooLarge {
+            what: "taps of a window times positions of a plane",
+            size: reads,
+            limit: MAX_READS,
+        });
+    }
+    Ok(())
+}
+
 /// The taps of an operator and the exponents that they reach.
 pub(super) struct Frame {
     pub taps: Vec<Tap>,
@@ -51,13 +62,7 @@ impl Context<'_> {
         let reads = taps
             .len()
             .saturating_mul(home.index.len() / home.geometry.channels.max(1));
-        if reads > MAX_READS {
-            return Err(PlanError::TooLarge {
-                what: "taps of a window times positions of a plane",
-                size: reads,
-                limit: MAX_READS,
-            });
-        }
+        check_reads(reads)?;
         let mut found = Vec::new();
         for (number, &(a, b)) in taps.iter().enumerate() {
             for phase in 0..phases.0 * phases.1 {
@@ -137,12 +142,14 @@ impl Context<'_> {
     }
 
     /// Frame of an operator whose output is one position per channel: each value of each plane size is a tap of its own.
-    pub(super) fn single_frame(&self, step: &Step) -> Frame {
+    pub(super) fn single_frame(&self, step: &Step) -> Result<Frame, PlanError> {
         let input = step.inputs[0].home;
         let scale = self.home(input).value_scale;
         let outputs = [self.planes[step.output].first().map(|p| -self.origin(p, (1, 1)))];
         let used = || self.planes[input].iter().filter(|p| p.height > 0);
         let sizes: BTreeSet<(usize, usize)> = used().map(|p| (p.height, p.width)).collect();
+        let reads = sizes.iter().map(|(h, w)| h.saturating_mul(*w).saturating_mul(4));
+        check_reads(reads.fold(0, usize::saturating_add))?;
         let lowest = used().map(|p| -self.origin(p, scale));
         let others = outputs.iter().flatten().copied();
         let relatives = lowest.chain(others).chain(self.corrections_relative(step));
@@ -163,12 +170,12 @@ impl Context<'_> {
         if let (Some(first), Some(slot)) = (outputs.first(), all_outputs.first_mut()) {
             *slot = *first;
         }
-        Frame {
+        Ok(Frame {
             taps: Vec::new(),
             builder,
             padded: false,
             outputs: all_outputs,
-        }
+        })
     }
 
     /// Relative exponent of value (i, j) of a plane in a [`Context::single_frame`].

@@ -80,7 +80,7 @@ impl Context<'_> {
     /// A convolution with one output position per channel.
     fn conv_single(&self, step: &Step, conv: &Conv2d) -> Result<Identity, PlanError> {
         let taps = Self::window_taps(&conv.window);
-        let frame = self.single_frame(step);
+        let frame = self.single_frame(step)?;
         let input = step.inputs[0].home;
         let (f_h, f_w) = self.home(input).geometry.phases;
         let (per_group_in, per_group_out) = (conv.c_in / conv.groups, conv.c_out / conv.groups);
@@ -119,7 +119,7 @@ impl Context<'_> {
     /// kernel of its own size.
     pub(super) fn dense_vector(&self, step: &Step, dense: &Dense) -> Result<Identity, PlanError> {
         let operand = &step.inputs[0];
-        let frame = self.single_frame(step);
+        let frame = self.single_frame(step)?;
         let outputs = outputs(step, &dense.requantize);
         let mut entries = Entries::new();
         for (p, plane) in self.planes[operand.home].iter().enumerate() {

@@ -99,7 +99,7 @@ impl Context<'_> {
         let mut kernels: BTreeMap<usize, Vec<(usize, i64)>> = BTreeMap::new();
         let taps = Self::window_taps(&pool.window);
         let frame = if step.unit.is_none() {
-            let frame = self.single_frame(step);
+            let frame = self.single_frame(step)?;
             let (f_h, f_w) = self.home(input).geometry.phases;
             let (height, width) = pool.window.input;
             for &(a, b) in &taps {

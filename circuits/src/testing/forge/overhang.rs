@@ -66,7 +66,7 @@ impl Adversary<'_> {
         let exponent = exponent
             + at.offsets().nth(tape.image)?
             + plane.exponent(value / plane.width, value % plane.width, at, scale);
-        let rows = plan.program.rows.iter().enumerate();
+        let rows = plan.program.rows.iter().enumerate().skip(plan.glue_begins());
         let starts = rows.clone().filter(|(_, row)| row.g_step == GStep::Reset);
         let start = starts.map(|(r, _)| r).nth(number)?;
         let shifts =
