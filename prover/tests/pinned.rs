@@ -2,7 +2,8 @@
 //! writes them anew; a change of a digest or of a format is then seen in the diff.
 //!
 //! `pinned/ids.txt` has the model id of every shipped network on a setup from a seed (anyone can forge on it), and
-//! `pinned/batch_ids.txt` those of batches. A frozen proof is named after its network, batch, backend and the versions of proof file and key; the `.key` beside it is its key.
+//! `pinned/batch_ids.txt` those of batches. A frozen proof is named after its network, whether its public rows are
+//! folded, batch, backend and the versions of proof file and key; the `.key` beside it is its key.
 //! Files of versions that are no longer written stay, as long as the verifier reads them.
 
 #![allow(
@@ -66,7 +67,24 @@ fn keys(name: &str, backend: Backend, batch: usize) -> ModelKeys {
         batch,
         ..PlanOptions::default()
     };
+    keys_of(Model::load(&bytes, &options).unwrap(), backend)
+}
+
+/// With folded public rows, and twice the rows for the glue program that begins after them.
+fn folded_keys(name: &str, batch: usize) -> ModelKeys {
+    let bytes = std::fs::read(root().join(format!("models/{name}.onnx"))).unwrap();
+    let mut options = PlanOptions {
+        batch,
+        fold_from: Some(1),
+        ..PlanOptions::default()
+    };
+    options.k = Some(Model::load(&bytes, &options).unwrap().plan().k + 1);
     let model = Model::load(&bytes, &options).unwrap();
+    assert!(model.plan().params.folded.is_some());
+    keys_of(model, Backend::Shplonk)
+}
+
+fn keys_of(model: Model, backend: Backend) -> ModelKeys {
     let k = model.plan().k;
     let srs = match backend {
         Backend::Ipa => Srs::transparent(k).unwrap(),
@@ -134,9 +152,14 @@ fn version(bytes: &[u8]) -> u32 {
 fn freeze() {
     std::fs::create_dir_all(folder()).unwrap();
     let alone = BACKENDS.into_iter().zip([None, Some([7; 32]), None]);
-    let alone = alone.map(|(backend, nonce)| (backend, nonce, 1));
-    for (backend, nonce, batch) in alone.chain([(Backend::Shplonk, None, BATCH)]) {
-        let keys = keys("tiny_mlp", backend, batch);
+    let alone = alone.map(|(backend, nonce)| (keys("tiny_mlp", backend, 1), nonce, ""));
+    let others = [
+        (keys("tiny_mlp", Backend::Shplonk, BATCH), None, ""),
+        (folded_keys("tiny_mlp", 1), None, "-folded"),
+        (folded_keys("tiny_mlp", BATCH), None, "-folded"),
+    ];
+    for (keys, nonce, folded) in alone.chain(others) {
+        let (backend, batch) = (keys.verifying().backend(), keys.plan().batch);
         let info = keys.graph().tensor(keys.graph().inputs[0].tensor);
         let shape = stacked_shape(&info.shape, batch).unwrap();
         let values = (0i32..)
@@ -148,8 +171,8 @@ fn freeze() {
         let bytes = file.to_bytes().unwrap();
         let (proof, key) = (version(&bytes), version(&file.key));
         let name = match batch {
-            1 => "tiny_mlp".to_owned(),
-            _ => format!("tiny_mlp-batch{batch}"),
+            1 => format!("tiny_mlp{folded}"),
+            _ => format!("tiny_mlp{folded}-batch{batch}"),
         };
         let path = folder().join(format!("{name}-{backend}-proof{proof}-key{key}.proof"));
         std::fs::write(&path, bytes).unwrap();
