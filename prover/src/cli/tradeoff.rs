@@ -6,7 +6,7 @@ mod row;
 use self::row::{Measured, Row, goal_name};
 use super::error::CliError;
 use super::options;
-use super::out::say;
+use super::out::{note, say};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use inferproof_circuits::batch::stacked_shape;
@@ -15,6 +15,7 @@ use inferproof_circuits::plan::{K_RANGE, Optimize, Plan, PlanOptions, Rates};
 use inferproof_prover::calibrate;
 use inferproof_prover::files;
 use inferproof_prover::keys::Model;
+use inferproof_prover::memory::{available_bytes, is_hopeless};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -162,6 +163,21 @@ fn measure(args: &Args, graph: &Graph, rows: &mut [Row]) -> Result<(), CliError>
         bar.set_style(style);
     }
     for row in rows {
+        // Estimated, as nothing is measured yet.
+        let needed = row.memory();
+        if let Some(available) = available_bytes().filter(|available| is_hopeless(needed, *available)) {
+            bar.suspend(|| {
+                note!(
+                    "the plan with k {} and {} lanes is estimated only: it needs about {:.0} MB of memory, {:.0} MB are available",
+                    row.k,
+                    row.lanes,
+                    options::megabytes(needed),
+                    options::megabytes(available)
+                );
+            });
+            bar.inc(1);
+            continue;
+        }
         let measured = prove(args, row, &input, folder.path())?;
         row.proof_bytes = measured.proof_bytes;
         row.measured = Some(measured);
