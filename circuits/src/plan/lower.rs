@@ -120,6 +120,22 @@ impl Home {
     }
 }
 
+impl Lowered {
+    /// Appends a home and the step that fills it; the unit follows with the phases.
+    fn push(&mut self, made: Home, kind: Kind, inputs: Vec<Operand>, corrections: Option<usize>) -> usize {
+        let output = self.homes.len();
+        self.homes.push(made);
+        self.steps.push(Step {
+            kind,
+            inputs,
+            output,
+            corrections,
+            unit: None,
+        });
+        output
+    }
+}
+
 impl Step {
     /// Graph node that it came from.
     pub fn node(&self) -> usize {
@@ -198,18 +214,11 @@ fn lower_requantized(
     let (zero, geometry) = (own.zero, own.geometry.clone());
     // A statement reads whole rows of the tape: what it states has no breaks.
     let restated = stated && !own.breaks.is_empty();
-    let home = low.homes.len();
-    low.homes.push(Home {
+    let own = Home {
         id: own.id.filter(|_| !restated),
         ..own
-    });
-    low.steps.push(Step {
-        kind: Kind::Node(n),
-        inputs,
-        output: home,
-        corrections,
-        unit: None,
-    });
+    };
+    let home = low.push(own, Kind::Node(n), inputs, corrections);
     let mut made = Operand { home, position: None };
     if restated {
         made = copy(low, n, geometry, made, (zero, Some(id)))?;
@@ -233,21 +242,14 @@ fn lower_corrections(
     }
     let (height, width) = (own.geometry.height, own.geometry.width);
     let index = (0..count * height * width).map(index_u32);
-    let home = low.homes.len();
-    low.homes.push(Home {
+    let side = Home {
         id: None,
         geometry: natural(count, height, width),
         index: index.collect::<Result<_, _>>()?,
         flat: false,
         ..own.clone()
-    });
-    low.steps.push(Step {
-        kind: Kind::Corrections(n),
-        inputs: inputs.to_vec(),
-        output: home,
-        corrections: None,
-        unit: None,
-    });
+    };
+    let home = low.push(side, Kind::Corrections(n), inputs.to_vec(), None);
     Ok(Some(home))
 }
 

@@ -1,7 +1,7 @@
 //! Homes: of the graph's inputs, of what operators make, and copies.
 
 use super::inputs::Layout;
-use super::{Home, Kind, Lowered, Operand, Step, index_u32, natural};
+use super::{Home, Kind, Lowered, Operand, index_u32, natural};
 use crate::graph::{Graph, TensorId};
 use crate::ops::{Add, Op};
 use crate::plan::PlanError;
@@ -134,8 +134,7 @@ pub(super) fn copy(
     let hi = source.lo + source.range.cast_signed();
     let add = Add::copy(zero_point, source.lo, hi);
     let index = 0..geometry.channels * geometry.height * geometry.width;
-    let home = low.homes.len();
-    low.homes.push(Home {
+    let same = Home {
         id,
         zero,
         index: index.map(index_u32).collect::<Result<_, _>>()?,
@@ -143,13 +142,7 @@ pub(super) fn copy(
         flat: false,
         breaks: Vec::new(),
         ..source
-    });
-    low.steps.push(Step {
-        kind: Kind::Copy(n, add),
-        inputs: vec![input],
-        output: home,
-        corrections: None,
-        unit: None,
-    });
+    };
+    let home = low.push(same, Kind::Copy(n, add), vec![input], None);
     Ok(Operand { home, position: None })
 }

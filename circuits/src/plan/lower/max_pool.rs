@@ -1,6 +1,6 @@
 //! A max pool as a chain of three-tap maxima along the width, then along the height.
 
-use super::{Home, Kind, Lowered, Max3, Operand, Step, copy, index_u32, natural};
+use super::{Home, Kind, Lowered, Max3, Operand, copy, index_u32, natural};
 use crate::graph::{Graph, TensorId};
 use crate::ops::{MaxPool, Window};
 use crate::plan::PlanError;
@@ -83,28 +83,21 @@ fn push_stage(
         let (a, b) = taps[i.min(taps.len() - 1)];
         (at(a, pad.0), at(b, pad.1))
     });
-    let home = low.homes.len();
     let index = (0..channels * out.0 * out.1).map(index_u32);
-    low.homes.push(Home {
+    let stage = Home {
         id,
         geometry: natural(channels, out.0, out.1),
         index: index.collect::<Result<_, _>>()?,
         flat: false,
         breaks: Vec::new(),
         ..source
-    });
+    };
     let max = Max3 {
         channels,
         stride: *stride,
         taps,
     };
-    low.steps.push(Step {
-        kind: Kind::Max(n, max),
-        inputs: vec![input],
-        output: home,
-        corrections: None,
-        unit: None,
-    });
+    let home = low.push(stage, Kind::Max(n, max), vec![input], None);
     Ok(Operand { home, position: None })
 }
 
