@@ -107,7 +107,6 @@ impl AvgPool {
             kind,
         };
         pool.check_sizes()?;
-        pool.check_counts()?;
         let counts = pool.counts().distinct;
         let targets = counts.iter().map(|n| pool.staircase(*n, x, y));
         let targets = targets.collect::<Result<Vec<_>, _>>()?;
@@ -312,7 +311,7 @@ impl AvgPool {
                 what: "average pool",
                 at,
             }),
-            None => Ok(()),
+            None => self.check_counts(),
         }
     }
 
@@ -333,7 +332,6 @@ impl AvgPool {
     /// What [`AvgPool::new`] returns, [`OpError::Shape`], [`OpError::Mismatch`], [`OpError::Bounds`].
     pub fn validate(&self, x: &TensorInfo, y: &TensorInfo) -> Result<(), OpError> {
         self.check_sizes()?;
-        self.check_counts()?;
         check_planes("average pool input", x, self.channels, self.window.input)?;
         check_planes("average pool output", y, self.channels, self.window.output)?;
         check_input("average pool input", x, self.z_x)?;

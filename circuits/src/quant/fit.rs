@@ -310,13 +310,19 @@ pub fn requantize(y: &OutputQuant, reachable: &[(i64, i64)], bias: &[i64]) -> Re
         lo: y.lo,
         hi: y.hi,
     };
-    if requantize.num_differing().0 > MAX_DIFFERENCES {
+    check_differences(&requantize.channels)?;
+    Ok(requantize)
+}
+
+/// Refuses more differing accumulators than an operator may list.
+pub(super) fn check_differences(channels: &[ChannelRequantize]) -> Result<(), QuantError> {
+    if channels.iter().map(|c| c.differing.len()).sum::<usize>() > MAX_DIFFERENCES {
         return Err(QuantError::Differences {
             channel: 0,
             limit: MAX_DIFFERENCES,
         });
     }
-    Ok(requantize)
+    Ok(())
 }
 
 /// Corrects every channel of a fit that [`requantize`] made for the same `y` and `bias`, so that no accumulator differs.

@@ -4,9 +4,9 @@
 //! `n t 2^12` all quotients `m / d` are off by the same share, that of `m` against `slope t 2^12`; t is chosen so that it is
 //! small. Each staircase has its own offset.
 
-use super::fit::{Candidate, Fitted, TRIES, finish, offset_of};
+use super::fit::{Candidate, Fitted, TRIES, check_differences, finish, offset_of};
 use super::staircase::{Steps, Target, steps};
-use super::{ChannelRequantize, DIVISOR_SHIFT, MAX_DIFFERENCES, QuantError};
+use super::{ChannelRequantize, DIVISOR_SHIFT, QuantError};
 
 /// Fits staircases that share their multiplier. The slope of target i is `slope / counts[i]`; a count names its entry in
 /// errors by its position.
@@ -59,12 +59,7 @@ where
     let channels = fitted.into_iter().zip(targets).enumerate();
     let channels = channels.map(|(i, (fitted, target))| finish(i, target, fitted));
     let channels = channels.collect::<Result<Vec<_>, QuantError>>()?;
-    if channels.iter().map(|c| c.differing.len()).sum::<usize>() > MAX_DIFFERENCES {
-        return Err(QuantError::Differences {
-            channel: 0,
-            limit: MAX_DIFFERENCES,
-        });
-    }
+    check_differences(&channels)?;
     Ok(channels)
 }
 
