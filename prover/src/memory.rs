@@ -31,18 +31,22 @@ const VERSION_2: Version = Version {
 
 /// Bytes that this process may still take, where the system says so (Linux): the least of the machine's free memory and
 /// swap, what its control groups leave, and what the limit of its address space leaves.
-#[must_use]
-pub fn available_bytes() -> Option<u64> {
+fn available_bytes() -> Option<u64> {
     let read = |path| std::fs::read_to_string(path).ok();
     let machine = read("/proc/meminfo").and_then(|text| of_machine(&text));
     let groups = read("/proc/self/cgroup").and_then(|text| of_groups(Path::new(GROUPS), &text));
     [machine, groups, of_address_space()].into_iter().flatten().min()
 }
 
+/// The bytes that this process may still take, where work that is expected to take `needed` ones has no chance in them.
+#[must_use]
+pub fn too_few_for(needed: u64) -> Option<u64> {
+    available_bytes().filter(|available| is_hopeless(needed, *available))
+}
+
 /// Whether work that is expected to take `needed` bytes has no chance in `available` ones. Estimates are off by up to a
 /// tenth, so they may exceed what is there by a quarter.
-#[must_use]
-pub fn is_hopeless(needed: u64, available: u64) -> bool {
+fn is_hopeless(needed: u64, available: u64) -> bool {
     needed > available.saturating_add(available / 4)
 }
 

@@ -16,7 +16,7 @@ use inferproof_prover::input::{InputKind, Reading, read_arrays, resolve_batch, t
 use inferproof_prover::keys::{
     Model, ModelKeys, PROVING_KEY_FILE, Store, VERIFYING_KEY_FILE, check_folder, setup,
 };
-use inferproof_prover::memory::{available_bytes, is_hopeless};
+use inferproof_prover::memory::too_few_for;
 use inferproof_prover::srs::Srs;
 use inferproof_verifier::{Backend, Nonce};
 use std::path::{Path, PathBuf};
@@ -226,14 +226,14 @@ fn open_cache() -> Result<Cache, CliError> {
 /// Refuses a plan that this machine has no memory for.
 fn check_memory(plan: &Plan) -> Result<(), CliError> {
     let needed = plan.work().peak_bytes;
-    match available_bytes() {
-        Some(available) if is_hopeless(needed, available) => Err(CliError::Memory {
+    match too_few_for(needed) {
+        Some(available) => Err(CliError::Memory {
             k: plan.k,
             lanes: plan.params.lanes,
             needed: megabytes(needed),
             available: megabytes(available),
         }),
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 

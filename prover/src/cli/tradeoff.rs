@@ -15,7 +15,7 @@ use inferproof_circuits::plan::{K_RANGE, Optimize, Plan, PlanOptions, Rates};
 use inferproof_prover::calibrate;
 use inferproof_prover::files;
 use inferproof_prover::keys::Model;
-use inferproof_prover::memory::{available_bytes, is_hopeless};
+use inferproof_prover::memory::too_few_for;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -165,7 +165,7 @@ fn measure(args: &Args, graph: &Graph, rows: &mut [Row]) -> Result<(), CliError>
     for row in rows {
         // Estimated, as nothing is measured yet.
         let needed = row.memory();
-        if let Some(available) = available_bytes().filter(|available| is_hopeless(needed, *available)) {
+        if let Some(available) = too_few_for(needed) {
             bar.suspend(|| {
                 note!(
                     "the plan with k {} and {} lanes is estimated only: it needs about {:.0} MB of memory, {:.0} MB are available",
