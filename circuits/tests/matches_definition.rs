@@ -75,6 +75,40 @@ fn values(seed: u64, len: usize, lo: i32, hi: i32) -> Vec<i32> {
     (0..len).map(|_| next()).collect()
 }
 
+/// The accumulators whose float average is within the error of a step, one by one.
+#[test]
+fn averages_that_may_round_either_way_are_counted() {
+    let mut counted = 0;
+    for (kernel, pad) in [(1, 0), (2, 0), (3, 1), (5, 2), (64, 0)] {
+        for y_scale in [0.05, 0.025, 0.0173, 0.01, 3.7] {
+            let w = Window::new((64, 64), (kernel, kernel), (1, 1), (1, 1), (pad, pad), (pad, pad)).unwrap();
+            let y = TensorQuant { scale: y_scale, ..I8 };
+            let pool = AvgPool::new(w, 1, &I8, &y, -128, 127, AvgKind::Window).unwrap();
+            let ratio = f64::from(I8.scale) / f64::from(y_scale);
+            let of_count = |count: usize| {
+                let taps = f64::from(u32::try_from(count).unwrap());
+                let error = 1.1 * f64::from(f32::EPSILON) / 2.0 * ((taps + 5.0) * 255.0 * ratio + 256.0);
+                assert!(error < 0.5);
+                let (from, to) = pool.bounds(count, DType::I8);
+                let unsure = |acc: &i64| {
+                    let t = f64::from(i32::try_from(*acc).unwrap()) * ratio / taps - 3.0;
+                    let round = |t: f64| t.round_ties_even().clamp(-128.0, 127.0);
+                    round(t - error) < round(t + error)
+                };
+                (from..=to).filter(unsure).count()
+            };
+            let expected: usize = pool.counts().distinct.into_iter().map(of_count).sum();
+            assert_eq!(
+                pool.num_order_dependent(&I8, &y),
+                expected,
+                "kernel {kernel}, scale {y_scale}"
+            );
+            counted += expected;
+        }
+    }
+    assert!(counted > 1000, "{counted}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 

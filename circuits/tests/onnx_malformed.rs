@@ -13,6 +13,7 @@ use common::writer::{Dim, Message, Model, float, int8, int64, node, tensor, valu
 use inferproof_circuits::import::ImportError as E;
 use inferproof_circuits::import::onnx::{LoadOptions, MAX_BYTES, MAX_DEPTH, MAX_NODES, load, load_with};
 use inferproof_circuits::ops::OpError;
+use inferproof_circuits::quant::QuantError;
 use inferproof_circuits::tensor::Shape;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -174,6 +175,22 @@ fn averages_over_many_numbers_of_values_are_refused() {
     // Below the number of divisors, and with one number for all windows.
     assert_eq!(load(&model(7, 0).bytes()).unwrap().nodes.len(), 1);
     assert_eq!(load(&model(64, 1).bytes()).unwrap().nodes.len(), 1);
+}
+
+/// A quotient of scales beyond single precision makes a sum of nothing but NaN.
+#[test]
+fn sums_with_a_constant_out_of_all_proportion_are_refused() {
+    let model = |scale: f32| {
+        let mut model = Model::small();
+        model.initializers[1] = float("s_w", scale);
+        model.initializers[3] = float("s_y", 1e-38);
+        model.initializers[5] = int8("w", &[4], &[1, 2, 3, 4]);
+        let sum = node("Add", &["x_f", "w_f"], &["r"]);
+        model.nodes = [&model.nodes[..3], &[sum], &model.nodes[7..8]].concat();
+        model.outputs = vec![value("y_q", 3, &[])];
+        model
+    };
+    assert_refused!(model(1e38), E::Op { source, .. } if matches!(**source, OpError::Quant(QuantError::Scale { .. })));
 }
 
 /// A bias with more axes than the product would change its shape.

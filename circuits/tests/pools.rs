@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::circuit::check_batches;
+use common::circuit::check_lanes;
 use inferproof_circuits::graph::{Graph, Node, TensorId, TensorInfo};
 use inferproof_circuits::ops::{AvgKind, AvgPool, MaxPool, Op, Window};
 use inferproof_circuits::plan::{Plan, PlanError, PlanOptions};
@@ -58,13 +58,7 @@ fn matches_reference_on_max_pools_over_any_zero_point() {
                 Op::MaxPool(MaxPool::new(window, channels).unwrap()),
                 dims,
             );
-            for lanes in [1, 3, 4] {
-                let options = PlanOptions {
-                    lanes: Some(lanes),
-                    ..PlanOptions::default()
-                };
-                check_batches(&graph, &options, 21);
-            }
+            check_lanes(&graph, &[1, 3, 4], 21);
         }
     }
 }
@@ -86,13 +80,7 @@ fn matches_reference_on_averages_over_the_edge() {
                 let Some(graph) = averaged((kernel, stride, begin, end), of_input, reader) else {
                     continue;
                 };
-                for lanes in [1, 3, 4] {
-                    let options = PlanOptions {
-                        lanes: Some(lanes),
-                        ..PlanOptions::default()
-                    };
-                    check_batches(&graph, &options, 29);
-                }
+                check_lanes(&graph, &[1, 3, 4], 29);
             }
         }
     }
@@ -123,13 +111,7 @@ fn matches_reference_on_averages_over_the_edge_with_several_readers() {
             }
         };
         let graph = b.finish(&[strided, other]);
-        for lanes in [1, 3, 4, 5] {
-            let options = PlanOptions {
-                lanes: Some(lanes),
-                ..PlanOptions::default()
-            };
-            check_batches(&graph, &options, 33);
-        }
+        check_lanes(&graph, &[1, 3, 4, 5], 33);
     }
 }
 
@@ -142,13 +124,7 @@ fn matches_reference_on_stated_averages_over_the_edge() {
     let pooled = b.average(x, window).unwrap();
     let same = b.max_pool(pooled, 1, 1).unwrap();
     let graph = b.finish(&[same]);
-    for lanes in [1, 3, 4] {
-        let options = PlanOptions {
-            lanes: Some(lanes),
-            ..PlanOptions::default()
-        };
-        check_batches(&graph, &options, 34);
-    }
+    check_lanes(&graph, &[1, 3, 4], 34);
 }
 
 /// Strides that no layout has: refused, and quickly.
@@ -235,12 +211,6 @@ fn matches_reference_on_padded_and_single_averages() {
             Op::AvgPool(pool),
             vec![1, 3, window.output.0, window.output.1],
         );
-        for lanes in [1, 3, 4] {
-            let options = PlanOptions {
-                lanes: Some(lanes),
-                ..PlanOptions::default()
-            };
-            check_batches(&graph, &options, 23);
-        }
+        check_lanes(&graph, &[1, 3, 4], 23);
     }
 }

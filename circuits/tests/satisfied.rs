@@ -8,11 +8,11 @@
 
 mod common;
 
-use common::circuit::{check, check_batches};
+use common::circuit::{check, check_batches, check_lanes};
 use inferproof_circuits::assign::{Cells, Fault, Witness};
 use inferproof_circuits::graph::Graph;
-use inferproof_circuits::ops::Op;
-use inferproof_circuits::plan::{Plan, PlanOptions};
+use inferproof_circuits::ops::{Dense, Op};
+use inferproof_circuits::plan::{Plan, PlanError, PlanOptions};
 use inferproof_circuits::quant::{self as fit, OutputQuant, STEP_DIVISOR};
 use inferproof_circuits::statement::Descriptor;
 use inferproof_circuits::tensor::DType;
@@ -306,6 +306,32 @@ fn matches_reference_on_channels_last_input() {
     }
 }
 
+/// A clamp magnitude of more than 32 bits has no cells: no plan, rather than one that honest witnesses do not satisfy.
+#[test]
+fn quotients_beyond_the_clamp_have_no_plan() {
+    let outcome = |scale: f32| {
+        let mut b = Builder::new(44, DType::I8).with_zero(0);
+        let x = b.input(&[1, 4]).unwrap();
+        let y = b.dense(x, 1).unwrap();
+        let mut graph = b.finish(&[y]);
+        let quant = OutputQuant {
+            scales: vec![scale],
+            zero_point: 0,
+            lo: -128,
+            hi: 127,
+        };
+        let input = graph.tensor(x).quant();
+        let dense = Dense::new(1, 4, 1, vec![127; 4], &input, &[0], &quant).unwrap();
+        graph.nodes[0].op = Op::Dense(dense);
+        graph.validate().unwrap();
+        Plan::new(&graph, &PlanOptions::default())
+    };
+    // Accumulators reach 2^16.
+    assert!(outcome(1024.0).is_ok());
+    let refused = outcome(1_048_576.0).unwrap_err();
+    assert!(matches!(refused, PlanError::TooLarge { .. }), "{refused}");
+}
+
 /// Taps that lie outside the input everywhere may meet other taps at one exponent.
 #[test]
 fn matches_reference_on_windows_much_wider_than_the_input() {
@@ -315,12 +341,6 @@ fn matches_reference_on_windows_much_wider_than_the_input() {
         let y = b.conv(x, ConvSpec::square(kernel, 1, pad, 1, 2)).unwrap();
         let y = b.conv(y, ConvSpec::square(3, 1, 1, 2, 2)).unwrap();
         let graph = b.finish(&[y]);
-        for lanes in [1, 2, 4] {
-            let options = PlanOptions {
-                lanes: Some(lanes),
-                ..PlanOptions::default()
-            };
-            check_batches(&graph, &options, 43);
-        }
+        check_lanes(&graph, &[1, 2, 4], 43);
     }
 }

@@ -60,3 +60,14 @@ pub fn check_batches(graph: &Graph, options: &PlanOptions, seed: u64) {
         check(graph, &PlanOptions { batch, ..*options }, seed);
     }
 }
+
+/// As [`check_batches`], with each of these numbers of lanes.
+pub fn check_lanes(graph: &Graph, lanes: &[u32], seed: u64) {
+    for lanes in lanes {
+        let options = PlanOptions {
+            lanes: Some(*lanes),
+            ..PlanOptions::default()
+        };
+        check_batches(graph, &options, seed);
+    }
+}
